@@ -1,0 +1,1 @@
+"""The commands of sshkit: argument parsing and printing only."""

@@ -1,0 +1,1 @@
+"""sshkit: an SSH client, server and library on its own event-driven core."""
