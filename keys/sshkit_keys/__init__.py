@@ -1,1 +1,96 @@
-"""Keys, signatures and trust files of SSH.  Needs no reactor."""
+"""Keys, signatures and trust files of SSH.  Needs no reactor.
+
+Names are loaded on use (PEP 562): importing the package costs nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .errors import (
+        KeyFileError,
+        KeyFormatError,
+        KeyPermissionsError,
+        PassphraseRequired,
+        SignatureError,
+        SSHKitError,
+        TrustFileError,
+        UnsupportedKey,
+        WireError,
+        WrongPassphrase,
+    )
+    from .key import PrivateKey, PublicKey
+    from .key_files import (
+        load_private_key,
+        load_public_key,
+        parse_private_key,
+        parse_public_half,
+        write_private_key,
+        write_public_key,
+    )
+    from .key_types import KEY_TYPES, generate_private_key, parse_public_key, parse_public_line
+
+_HOMES = {
+    "errors": (
+        "KeyFileError",
+        "KeyFormatError",
+        "KeyPermissionsError",
+        "PassphraseRequired",
+        "SSHKitError",
+        "SignatureError",
+        "TrustFileError",
+        "UnsupportedKey",
+        "WireError",
+        "WrongPassphrase",
+    ),
+    "key": ("PrivateKey", "PublicKey"),
+    "key_files": (
+        "load_private_key",
+        "load_public_key",
+        "parse_private_key",
+        "parse_public_half",
+        "write_private_key",
+        "write_public_key",
+    ),
+    "key_types": ("KEY_TYPES", "generate_private_key", "parse_public_key", "parse_public_line"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "KEY_TYPES",
+    "KeyFileError",
+    "KeyFormatError",
+    "KeyPermissionsError",
+    "PassphraseRequired",
+    "PrivateKey",
+    "PublicKey",
+    "SSHKitError",
+    "SignatureError",
+    "TrustFileError",
+    "UnsupportedKey",
+    "WireError",
+    "WrongPassphrase",
+    "generate_private_key",
+    "load_private_key",
+    "load_public_key",
+    "parse_private_key",
+    "parse_public_half",
+    "parse_public_key",
+    "parse_public_line",
+    "write_private_key",
+    "write_public_key",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

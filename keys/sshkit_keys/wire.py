@@ -121,13 +121,8 @@ class WireReader:
         fault = None
         if size > MAX_MPINT_BYTES:
             fault = f"{size} bytes, at most {MAX_MPINT_BYTES} allowed"
-        elif (
-            size
-            and view[0] in (0, 255)
-            and (size == 1 or (view[0] ^ view[1]) < 128)
-            and view[0] + size != 256
-        ):
-            # A first byte that only repeats the sign; the lone byte 255 is the number -1 and stands.
+        elif (size == 1 and view[0] == 0) or (size > 1 and view[0] in (0, 255) and (view[0] ^ view[1]) < 128):
+            # Zero is the empty string, and no first byte may only repeat the sign.
             fault = "not in its shortest form"
         else:
             value = int.from_bytes(view, "big", signed=True)
@@ -201,10 +196,10 @@ def mpint(value: int) -> bytes:
     """Encode a signed number in its shortest form; zero is the empty string."""
     if value == 0:
         return b"\x00\x00\x00\x00"
+    if value.bit_length() > MAX_MPINT_BITS:
+        raise WireError(f"mpint: {value.bit_length()} bits, at most {MAX_MPINT_BITS} allowed")
     # One bit more than the number for its sign; for -128 and its like the plain bits suffice.
     bits = value.bit_length() if value > 0 else (value + 1).bit_length()
-    if bits > MAX_MPINT_BITS:
-        raise WireError(f"mpint: {bits} bits, at most {MAX_MPINT_BITS} allowed")
     raw = value.to_bytes(bits // 8 + 1, "big", signed=True)
     return _UINT32.pack(len(raw)) + raw
 
