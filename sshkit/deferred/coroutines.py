@@ -1,0 +1,270 @@
+"""Our own driver of coroutines: each is a Deferred that fires with what the coroutine returns.
+
+Called by the reactor's `run`, by the combinators and by whoever writes `async def`.  A coroutine runs at
+once to its first wait, and goes on within the call that fires what it waits for: no turn of the reactor
+is lost.  It may wait for our Deferreds, for asyncio's futures and tasks, and yield its turn
+(`asyncio.sleep(0)`).  Where an asyncio loop runs, the coroutine is asyncio's current task while it steps (task.py).
+
+Nothing here imports asyncio: a program that has it, has it in `sys.modules`.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from sshkit.deferred.cancelled import CancelledError
+from sshkit.deferred.deferred import CALLED, EXITS, PATIENT, Deferred, run
+from sshkit.deferred.errors import NoSchedulerError
+from sshkit.deferred.failure import Failure
+from sshkit.deferred.waiter import Waiter
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
+
+    from sshkit.deferred.task import CurrentTask
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+#: Whoever gives a coroutine another turn: `call_soon(callback)`.
+CallSoon = Callable[[Callable[[], object]], object]
+
+_scheduler: contextvars.ContextVar[CallSoon | None] = contextvars.ContextVar("scheduler", default=None)
+
+
+def set_scheduler(call_soon: CallSoon | None) -> contextvars.Token[CallSoon | None]:
+    """Let coroutines that yield their turn go on by `call_soon`, in the present context and its copies.
+
+    A reactor without asyncio sets it when it begins to run.  One in each thread: contexts are not shared.
+    """
+    return _scheduler.set(call_soon)
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """Return the asyncio loop that runs in this thread, if any; never imports asyncio."""
+    get_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    return None if get_loop is None else get_loop()  # type: ignore[no-any-return]
+
+
+def is_future(thing: object) -> bool:
+    """True for asyncio's futures and tasks and what stands for them."""
+    return getattr(type(thing), "_asyncio_future_blocking", None) is not None
+
+
+class CoroutineDeferred(Deferred[T]):
+    """A coroutine and the Deferred of its result, in one object.
+
+    `cancel` raises CancelledError inside the coroutine, where it waits; the Deferred fires when the
+    coroutine has ended, which may take some more waiting in its `finally`.
+    """
+
+    __slots__ = ("_call_soon", "_context", "_coroutine", "_message", "_must_cancel", "_task", "_wait")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], call_soon: CallSoon | None = None) -> None:
+        super().__init__()
+        self._state |= PATIENT
+        self._coroutine: Coroutine[Any, Any, T] | None = coroutine
+        self._context = contextvars.copy_context()
+        self._call_soon = call_soon
+        self._wait: Any = None  # a Waiter, an asyncio future, or None
+        self._must_cancel = False
+        self._message: Any = None
+        self._task: CurrentTask | None = None
+
+    # Going on
+
+    def go_on(self, wait: Any = None) -> None:
+        """Run the coroutine to its next wait, outside of any callback loop; a stale wake-up does nothing."""
+        if self._wait is wait and self._coroutine is not None and self._step() is not None:
+            run(self)
+
+    def woken(self, waiter: Waiter) -> Deferred[Any] | None:
+        """Run the coroutine to its next wait: the Deferred that it waits for has fired."""
+        if self._wait is not waiter:
+            return None
+        if self._must_cancel:
+            if waiter.cancelled():
+                self._must_cancel = False  # the wait raises it by itself
+            else:
+                waiter.reclaim()
+        return self._step()
+
+    def _step(self) -> Deferred[Any] | None:
+        """Run the coroutine to its next wait; return self if it has ended and there is something to run."""
+        self._wait = None
+        error: BaseException | None = None
+        coroutine = cast("Coroutine[Any, Any, T]", self._coroutine)
+        while True:
+            if self._must_cancel and error is None:
+                self._must_cancel = False
+                error = CancelledError() if self._message is None else CancelledError(self._message)
+            try:
+                if error is None:
+                    yielded = self._resume(coroutine.send, None)
+                else:
+                    yielded = self._resume(coroutine.throw, error)
+            except StopIteration as stop:
+                return self._end(stop.value)
+            except BaseException as raised:
+                del coroutine, error
+                try:
+                    settled = self._end(Failure(raised))
+                    if not isinstance(raised, EXITS):
+                        return settled
+                    if settled is not None:
+                        run(settled)
+                    raise
+                finally:
+                    del self  # the traceback holds this frame
+            error = self._take(yielded)
+            if error is None:
+                return None
+
+    def _resume(self, function: Callable[[Any], Any], argument: Any) -> Any:
+        loop = running_loop()
+        if loop is None:
+            return self._context.run(function, argument)
+        task = self._task
+        if task is None:
+            from sshkit.deferred.task import CurrentTask
+
+            task = self._task = CurrentTask(self, loop)
+        tasks = sys.modules["asyncio.tasks"]
+        before = tasks.current_task(loop)
+        if before is not None:
+            tasks._leave_task(loop, before)
+        tasks._enter_task(loop, task)
+        try:
+            return self._context.run(function, argument)
+        finally:
+            tasks._leave_task(loop, task)
+            if before is not None:
+                tasks._enter_task(loop, before)
+            del self, function, argument, task
+
+    def _take(self, yielded: Any) -> BaseException | None:
+        """Wait for what the coroutine yielded; return the error to raise in it where that is impossible."""
+        if yielded.__class__ is Waiter:
+            yielded._asyncio_future_blocking = False
+            yielded.driver = self
+            self._wait = yielded
+            yielded.deferred.watch(yielded.wake)
+        elif yielded is None:
+            call_soon = self._find_scheduler()
+            if call_soon is None:
+                return NoSchedulerError(
+                    "a coroutine yielded its turn, but no reactor runs that gives it another"
+                )
+            call_soon(self.go_on)
+        elif getattr(yielded, "_asyncio_future_blocking", None):
+            yielded._asyncio_future_blocking = False
+            self._wait = yielded
+            yielded.add_done_callback(self.go_on)
+        else:
+            return TypeError(
+                f"a coroutine waits for {yielded!r:.100}, which is no Deferred and no asyncio future"
+            )
+        if self._must_cancel:
+            self._cancel_wait()
+        return None
+
+    def _find_scheduler(self) -> CallSoon | None:
+        if self._call_soon is not None:
+            return self._call_soon
+        loop = running_loop()
+        if loop is not None:
+            return loop.call_soon
+        return _scheduler.get() or self._context.get(_scheduler)
+
+    def _end(self, outcome: Any) -> Deferred[Any] | None:
+        self._coroutine = None
+        task = self._task
+        if task is not None:
+            self._task = None
+            task.ended(outcome)
+        if self._state & CALLED:  # fired by hand: that outcome stands, and this one has nowhere to go
+            return None
+        if isinstance(outcome, Deferred):
+            outcome = Failure(TypeError("a coroutine returned a Deferred: await it and return its value"))
+        return self.resolve(outcome)
+
+    # Giving up
+
+    def _cancel_work(self) -> None:
+        self.request_cancel(None)
+        self._cancel_wait()
+
+    def request_cancel(self, message: Any) -> None:
+        """Have the next step raise CancelledError in the coroutine."""
+        self._must_cancel = True
+        self._message = message
+
+    def deliver_cancel(self) -> None:
+        """Carry out a `request_cancel`, from the loop."""
+        if self._must_cancel and self._coroutine is not None:
+            self._cancel_wait()
+
+    def _cancel_wait(self) -> None:
+        """Cancel what the coroutine waits for.  With no such thing it runs, or has its turn coming."""
+        wait = self._wait
+        if wait is None:
+            return
+        if wait.__class__ is not Waiter:
+            if wait.cancel(self._message):
+                self._must_cancel = False
+            return
+        wait.deferred.cancel()
+        if self._wait is wait:  # it takes its time: its own outcome counts
+            self._must_cancel = False
+
+
+def ensure_deferred(
+    awaitable: Coroutine[Any, Any, T] | Deferred[T] | Future[T], *, call_soon: CallSoon | None = None
+) -> Deferred[T]:
+    """Run a coroutine to its first wait and return the Deferred of its result.
+
+    A Deferred is returned as it is, an asyncio future as a Deferred of its result.  `call_soon` gives the coroutine
+    another turn after a bare yield; else the running asyncio loop does, or what `set_scheduler` was given.
+    """
+    if isinstance(awaitable, Deferred):
+        return awaitable
+    if isinstance(awaitable, Coroutine):
+        deferred = CoroutineDeferred(awaitable, call_soon)
+        deferred.go_on()
+        return deferred
+    if is_future(awaitable):
+        return from_future(cast("Future[T]", awaitable))
+    raise TypeError(f"neither a coroutine nor a Deferred: {awaitable!r:.100}")
+
+
+def as_deferred(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferred[T]]:
+    """Make a function written `async def` one that returns a Deferred and has begun its work."""
+
+    @functools.wraps(function)
+    def start(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        deferred = CoroutineDeferred(function(*args, **kwargs))
+        deferred.go_on()
+        return deferred
+
+    return start
+
+
+def from_future(future: Future[T]) -> Deferred[T]:
+    """Return a Deferred of an asyncio future's result; cancelling it cancels the future."""
+
+    def done(future: Future[T]) -> None:
+        if future.cancelled():
+            deferred.errback(CancelledError())
+        elif (error := future.exception()) is not None:
+            deferred.errback(error)
+        else:
+            deferred.callback(future.result())
+
+    deferred: Deferred[T] = Deferred(lambda _: future.cancel())
+    deferred._state |= PATIENT
+    future.add_done_callback(done)
+    return deferred

@@ -1,0 +1,89 @@
+"""The deadline of one Deferred, on a clock that is handed in.
+
+Called by `Deferred.add_timeout` only.  The clock is the reactor's, or a test's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sshkit.deferred.failure import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sshkit.deferred.deferred import Deferred
+
+
+class DelayedCall(Protocol):
+    """One call to come: what a clock's `call_later` returns."""
+
+    @property
+    def active(self) -> bool:
+        """True until it was made or cancelled."""
+        ...
+
+    def cancel(self) -> object:
+        """Have it not made."""
+        ...
+
+
+class Clock(Protocol):
+    """Whoever can call something later."""
+
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> DelayedCall:
+        """Call `callback(*args)` after `seconds`."""
+        ...
+
+
+class Timeout:
+    """One deadline: cancels its Deferred when it passes, and says so in place of what the cancelling left."""
+
+    __slots__ = ("call", "deferred", "expired", "on_timeout", "seconds", "what")
+
+    def __init__(
+        self,
+        deferred: Deferred[Any],
+        seconds: float,
+        clock: Clock,
+        on_timeout: Callable[[Failure, float], Any] | None,
+        what: str,
+    ) -> None:
+        self.expired = False
+        self.seconds = seconds
+        self.on_timeout = on_timeout
+        self.what = what
+        self.deferred: Deferred[Any] | None = deferred
+        self.call = clock.call_later(seconds, self.expire)
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        deferred = self.deferred
+        if deferred is not None:
+            self.expired = True
+            deferred.cancel()
+
+    def passed(self, outcome: Any) -> Any:
+        """See the outcome pass: stop the clock; after the deadline a failure becomes the time-out's."""
+        self.deferred = None
+        if not self.expired:
+            if self.call.active:
+                self.call.cancel()
+            return outcome
+        if not isinstance(outcome, Failure):
+            return outcome
+        if self.on_timeout is not None:
+            return self.on_timeout(outcome, self.seconds)
+        raise TimeoutError(f"{self.what} did not end within {self.seconds:g} s") from outcome.exception
+
+
+def add_timeout(
+    deferred: Deferred[Any],
+    seconds: float,
+    clock: Clock,
+    on_timeout: Callable[[Failure, float], Any] | None,
+    what: str,
+) -> Deferred[Any]:
+    """Give `deferred` a deadline; one that has an outcome already takes nothing from the clock."""
+    timeout = Timeout(deferred, seconds, clock, on_timeout, what)
+    return deferred.add_both(timeout.passed)
