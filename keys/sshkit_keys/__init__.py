@@ -6,6 +6,12 @@ Names are loaded on use (PEP 562): importing the package costs nothing.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .authorized_keys import (
+        AuthorizedEntry,
+        AuthorizedKeys,
+        load_authorized_keys,
+        parse_authorized_keys,
+    )
     from .errors import (
         KeyFileError,
         KeyFormatError,
@@ -18,7 +24,14 @@ if TYPE_CHECKING:
         WireError,
         WrongPassphrase,
     )
-    from .key import PrivateKey, PublicKey
+    from .fingerprints import (
+        fingerprint,
+        randomart,
+    )
+    from .key import (
+        PrivateKey,
+        PublicKey,
+    )
     from .key_files import (
         load_private_key,
         load_public_key,
@@ -27,9 +40,27 @@ if TYPE_CHECKING:
         write_private_key,
         write_public_key,
     )
-    from .key_types import KEY_TYPES, generate_private_key, parse_public_key, parse_public_line
+    from .key_types import (
+        KEY_TYPES,
+        generate_private_key,
+        parse_public_key,
+        parse_public_line,
+    )
+    from .known_hosts import (
+        HostEntry,
+        HostKeyMatch,
+        HostKeyStatus,
+        HostKeyVerdict,
+        KnownHosts,
+        add_host_key,
+        format_host_line,
+    )
+    from .strict_modes import (
+        check_strict_modes,
+    )
 
 _HOMES = {
+    "authorized_keys": ("AuthorizedEntry", "AuthorizedKeys", "load_authorized_keys", "parse_authorized_keys"),
     "errors": (
         "KeyFileError",
         "KeyFormatError",
@@ -42,6 +73,7 @@ _HOMES = {
         "WireError",
         "WrongPassphrase",
     ),
+    "fingerprints": ("fingerprint", "randomart"),
     "key": ("PrivateKey", "PublicKey"),
     "key_files": (
         "load_private_key",
@@ -52,14 +84,31 @@ _HOMES = {
         "write_public_key",
     ),
     "key_types": ("KEY_TYPES", "generate_private_key", "parse_public_key", "parse_public_line"),
+    "known_hosts": (
+        "HostEntry",
+        "HostKeyMatch",
+        "HostKeyStatus",
+        "HostKeyVerdict",
+        "KnownHosts",
+        "add_host_key",
+        "format_host_line",
+    ),
+    "strict_modes": ("check_strict_modes",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "KEY_TYPES",
+    "AuthorizedEntry",
+    "AuthorizedKeys",
+    "HostEntry",
+    "HostKeyMatch",
+    "HostKeyStatus",
+    "HostKeyVerdict",
     "KeyFileError",
     "KeyFormatError",
     "KeyPermissionsError",
+    "KnownHosts",
     "PassphraseRequired",
     "PrivateKey",
     "PublicKey",
@@ -69,13 +118,20 @@ __all__ = [
     "UnsupportedKey",
     "WireError",
     "WrongPassphrase",
+    "add_host_key",
+    "check_strict_modes",
+    "fingerprint",
+    "format_host_line",
     "generate_private_key",
+    "load_authorized_keys",
     "load_private_key",
     "load_public_key",
+    "parse_authorized_keys",
     "parse_private_key",
     "parse_public_half",
     "parse_public_key",
     "parse_public_line",
+    "randomart",
     "write_private_key",
     "write_public_key",
 ]

@@ -4,6 +4,8 @@ Level 0: everything else derives its errors from here.  Text that came from a fi
 before it enters a message (`sshkit_keys.text`); secrets never enter one (rule R43).
 """
 
+from .text import printable
+
 
 class SSHKitError(Exception):
     """Root of everything sshkit raises on purpose."""
@@ -17,7 +19,7 @@ class KeyFileError(SSHKitError):
     """A key that cannot be used; `place` says which ("path", "path:line", or "" for bytes of a peer)."""
 
     def __init__(self, cause: str, place: str = "") -> None:
-        super().__init__(f"{place}: {cause}" if place else cause)
+        super().__init__(f"{printable(place, 4096)}: {cause}" if place else cause)
         self.cause = cause
         self.place = place
 

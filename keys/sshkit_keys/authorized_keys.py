@@ -1,0 +1,171 @@
+"""Which user keys may log in: authorized_keys files (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+
+Called by the server.  Options limit what a key may do; a caller that does not enforce every option of a
+line must refuse the line, never obey it by half: `entry.unenforced(...)` names what it would miss.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from typing import BinaryIO
+
+from .errors import KeyFileError, KeyFormatError, TrustFileError, UnsupportedKey
+from .key import PublicKey
+from .key_types import KEY_TYPES, decode_blob
+from .strict_modes import check_strict_modes
+from .text import printable
+from .trust_files import TrustEntry, cut_word, numbered_lines, warn
+
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+class AuthorizedEntry(TrustEntry):
+    """One line of an authorized_keys file."""
+
+    __slots__ = ("options",)
+
+    #: Option name in lower case -> its values in order; a flag such as no-pty has none.
+    options: Mapping[str, tuple[str, ...]]
+
+    def __init__(self, path: str, line: int, text: str) -> None:
+        self.options = {}
+        if not _starts_with_key(text):
+            self.options, text = parse_options(text, f"{path}:{line}")
+        super().__init__(path, line, text)
+        if self.key_type not in KEY_TYPES:
+            raise UnsupportedKey(f"key type {printable(self.key_type, 64)!r} is not supported", self.place)
+
+    def unenforced(self, enforced: frozenset[str]) -> tuple[str, ...]:
+        """Return the options that are not among those the caller enforces; the line is refused for any."""
+        return tuple(name for name in self.options if name not in enforced)
+
+
+def _starts_with_key(text: str) -> bool:
+    """Say whether a line starts with a key, also with one of a type that is not supported."""
+    key_type, rest = cut_word(text)
+    if key_type in KEY_TYPES:
+        return True
+    try:
+        decode_blob(key_type, cut_word(rest)[0])
+    except KeyFormatError:
+        return False
+    return True
+
+
+class AuthorizedKeys:
+    """The lines of a file, and the warnings about damaged ones."""
+
+    __slots__ = ("entries", "warnings")
+
+    def __init__(self) -> None:
+        self.entries: list[AuthorizedEntry] = []
+        self.warnings: list[str] = []
+
+    def find(self, key: PublicKey) -> tuple[AuthorizedEntry, ...]:
+        """Return the lines with this key, in their order."""
+        return tuple(entry for entry in self.entries if entry.blob == key.blob)
+
+
+def parse_authorized_keys(data: bytes, path: str, key: PublicKey | None = None) -> AuthorizedKeys:
+    """Read a file's contents; with `key`, only the lines that hold it are kept."""
+    return _read(BytesIO(data), path, key)
+
+
+def load_authorized_keys(
+    path: str | os.PathLike[str],
+    key: PublicKey | None = None,
+    uid: int | None = None,
+    home: str | None = None,
+) -> AuthorizedKeys:
+    """Read a file; with `key`, only the lines that hold it are kept, so that memory stays small.
+
+    With `uid` and `home`, the owners and modes are checked on the open file (StrictModes) and raise
+    KeyPermissionsError.  A missing file raises FileNotFoundError; what is no plain file, TrustFileError.
+    """
+    place = os.fspath(path)
+    # Without O_NONBLOCK a pipe that a user put there would hold the server up.
+    descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise TrustFileError("not a plain file", place)
+        if uid is not None and home is not None:
+            check_strict_modes(place, uid, home, descriptor)
+        return _read(stream, place, key)
+
+
+def _read(stream: BinaryIO, path: str, key: PublicKey | None) -> AuthorizedKeys:
+    keys = AuthorizedKeys()
+    for number, text in numbered_lines(stream, path, keys.warnings):
+        try:
+            entry = AuthorizedEntry(path, number, text)
+        except KeyFileError as error:
+            warn(keys.warnings, error)
+            continue
+        if key is None or entry.blob == key.blob:
+            keys.entries.append(entry)
+    return keys
+
+
+def parse_options(text: str, place: str = "") -> tuple[dict[str, tuple[str, ...]], str]:
+    """Return the options at the start of a line, and what follows them.
+
+    name, name="value", with commas and no spaces between; \\" in a value is a quote, any other backslash
+    is itself.  Raises TrustFileError for anything else.
+    """
+    options: dict[str, tuple[str, ...]] = {}
+    position = 0
+    while True:
+        start = position
+        while position < len(text) and text[position].lower() in _NAME_CHARACTERS:
+            position += 1
+        name = text[start:position].lower()
+        if not name:
+            raise TrustFileError(f"neither a key nor an option at column {start + 1}", place)
+        values = options.get(name, ())
+        if text[position : position + 1] == "=":
+            value, position = _quoted(text, position + 1, name, place)
+            values = (*values, value)
+        options[name] = values
+        follower = text[position : position + 1]
+        if follower in (" ", "\t"):
+            return options, text[position:].lstrip(" \t")
+        if follower != ",":
+            what = "no key after the options" if not follower else f"column {position + 1} is no option"
+            raise TrustFileError(what, place)
+        position += 1
+
+
+def _quoted(text: str, position: int, name: str, place: str) -> tuple[str, int]:
+    """Return the value that starts with a quote at `position`, and the position after it."""
+    if text[position : position + 1] != '"':
+        raise TrustFileError(f"the value of option {name} is not in quotes", place)
+    value: list[str] = []
+    for end, character in _unescaped(text, position + 1):
+        if character is None:
+            return "".join(value), end
+        value.append(character)
+    raise TrustFileError(f"the value of option {name} has no closing quote", place)
+
+
+def _unescaped(text: str, position: int) -> Iterator[tuple[int, str | None]]:
+    """Yield the characters of a value; None, with the position after it, for the closing quote."""
+    while position < len(text):
+        if text.startswith('\\"', position):
+            position += 2
+            yield position, '"'
+        elif text[position] == '"':
+            yield position + 1, None
+        else:
+            position += 1
+            yield position, text[position - 1]
+
+
+__all__ = [
+    "AuthorizedEntry",
+    "AuthorizedKeys",
+    "check_strict_modes",
+    "load_authorized_keys",
+    "parse_authorized_keys",
+    "parse_options",
+]

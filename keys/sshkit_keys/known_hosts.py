@@ -1,0 +1,229 @@
+"""Which host keys are trusted: known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT; rule R38).
+
+Called by the client before it goes on with a server: `lookup` orders the host key algorithms to offer,
+`check` judges the key that came, `add_host_key` remembers one that the user accepted.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from enum import Enum
+from io import BytesIO
+from typing import BinaryIO, NamedTuple
+
+from .errors import KeyFileError, TrustFileError, UnsupportedKey
+from .file_access import write_all
+from .host_patterns import HostPatterns, check_host, hashed_name, host_name
+from .key import PublicKey
+from .key_types import KEY_TYPES
+from .text import printable
+from .trust_files import TrustEntry, cut_word, numbered_lines, warn
+
+
+class HostKeyStatus(Enum):
+    """What the files say about a host's key."""
+
+    TRUSTED = "trusted"
+    UNKNOWN = "unknown"
+    #: The host is known under other keys only: somebody may be in between.
+    CHANGED = "changed"
+    #: The key is marked @revoked: it must not be accepted, whatever the user says.
+    REVOKED = "revoked"
+
+
+class HostEntry(TrustEntry):
+    """One line of a known_hosts file."""
+
+    __slots__ = ("marker", "patterns")
+
+    def __init__(self, path: str, line: int, text: str) -> None:
+        self.marker = ""
+        place = f"{path}:{line}"
+        if text.startswith("@"):
+            marker, text = cut_word(text)
+            if marker not in ("@cert-authority", "@revoked"):
+                raise TrustFileError(f"unknown marker {printable(marker, 40)!r}; the line is ignored", place)
+            self.marker = marker[1:]
+        names, text = cut_word(text)
+        self.patterns = HostPatterns(names, place)
+        super().__init__(path, line, text)
+
+
+class HostKeyVerdict(NamedTuple):
+    """The judgement on one key, with the lines it rests on."""
+
+    status: HostKeyStatus
+    #: TRUSTED, REVOKED: the lines with this key.  CHANGED: the lines with other keys.  UNKNOWN: the lines
+    #: that have this very key under other names.
+    entries: tuple[HostEntry, ...]
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The lines as "path:line"."""
+        return tuple(entry.place for entry in self.entries)
+
+
+class HostKeyMatch(NamedTuple):
+    """All lines about one host."""
+
+    #: Lines with keys of the host.  A line whose key type is not supported here counts: it makes the
+    #: host known.
+    entries: tuple[HostEntry, ...]
+    revoked: tuple[HostEntry, ...]
+    authorities: tuple[HostEntry, ...]
+
+    @property
+    def key_types(self) -> tuple[str, ...]:
+        """The supported types of the host's keys, each once."""
+        return tuple(dict.fromkeys(e.key_type for e in self.entries if e.key_type in KEY_TYPES))
+
+    @property
+    def signature_algorithms(self) -> tuple[str, ...]:
+        """The host key algorithms to prefer, so that the server shows a key that is known."""
+        return tuple(a for name in self.key_types for a in KEY_TYPES[name].signature_algorithms)
+
+
+class KnownHosts:
+    """The lines of several files, first file first, and the warnings about damaged ones."""
+
+    __slots__ = ("entries", "warnings")
+
+    def __init__(self) -> None:
+        self.entries: list[HostEntry] = []
+        self.warnings: list[str] = []
+
+    @classmethod
+    def load(cls, paths: Iterable[str | os.PathLike[str]]) -> "KnownHosts":
+        """Read files; missing ones are empty.  One that cannot be read is a TrustFileError: refuse."""
+        hosts = cls()
+        for path in paths:
+            place = os.fspath(path)
+            try:
+                with open(place, "rb") as stream:
+                    hosts._read(stream, place)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise TrustFileError(error.strerror or "cannot be read", place) from None
+        return hosts
+
+    def parse(self, data: bytes, path: str) -> None:
+        """Add the lines of a file's contents."""
+        self._read(BytesIO(data), path)
+
+    def _read(self, stream: BinaryIO, path: str) -> None:
+        for number, text in numbered_lines(stream, path, self.warnings):
+            try:
+                self.entries.append(HostEntry(path, number, text))
+            except KeyFileError as error:
+                warn(self.warnings, error)
+
+    def lookup(self, host: str, port: int = 22, address: str | None = None) -> HostKeyMatch:
+        """Return the lines about `host`, and about `address` if it is given and another name."""
+        return self._match(self._names(host, port, address))
+
+    def check(self, host: str, port: int, key: PublicKey, address: str | None = None) -> HostKeyVerdict:
+        """Judge the key of a host.
+
+        A host that is known under any key makes another key CHANGED, also one of another type.  The name
+        decides; if `address` is given, a line about it with another key makes the key CHANGED, and a
+        revocation counts, but it lends the name no trust.
+        """
+        matches = [self._match([name]) for name in self._names(host, port, address)]
+        revoked = _with_key((entry for match in matches for entry in match.revoked), key)
+        if revoked:
+            return HostKeyVerdict(HostKeyStatus.REVOKED, revoked)
+        for match in matches:
+            if match.entries and not _with_key(match.entries, key):
+                return HostKeyVerdict(HostKeyStatus.CHANGED, match.entries)
+        trusted = _with_key(matches[0].entries, key)
+        if trusted:
+            return HostKeyVerdict(HostKeyStatus.TRUSTED, trusted)
+        elsewhere = _with_key((entry for entry in self.entries if not entry.marker), key)
+        return HostKeyVerdict(HostKeyStatus.UNKNOWN, elsewhere)
+
+    @staticmethod
+    def _names(host: str, port: int, address: str | None) -> list[str]:
+        names = [host_name(host, port)]
+        if address is not None and host_name(address, port) not in names:
+            names.append(host_name(address, port))
+        return names
+
+    def _match(self, names: list[str]) -> HostKeyMatch:
+        found: dict[str, list[HostEntry]] = {"": [], "revoked": [], "cert-authority": []}
+        for entry in self.entries:
+            if any(entry.patterns.matches(name) for name in names) and self._is_sound(entry):
+                found[entry.marker].append(entry)
+        return HostKeyMatch(tuple(found[""]), tuple(found["revoked"]), tuple(found["cert-authority"]))
+
+    def _is_sound(self, entry: HostEntry) -> bool:
+        """Read the key of a line that matters; a damaged one is a warning."""
+        try:
+            _ = entry.key
+        except UnsupportedKey:
+            return True
+        except KeyFileError as error:
+            if str(error) not in self.warnings:
+                warn(self.warnings, error)
+            return False
+        return True
+
+
+def _with_key(entries: Iterable[HostEntry], key: PublicKey) -> tuple[HostEntry, ...]:
+    return tuple(entry for entry in entries if entry.blob == key.blob)
+
+
+def format_host_line(
+    host: str,
+    port: int,
+    key: PublicKey,
+    hashed: bool = False,
+    random_bytes: Callable[[int], bytes] | None = None,
+) -> str:
+    """Return the line that makes `key` known for a host, without its newline.
+
+    Raises TrustFileError for a name that would not be one name on one line.
+    """
+    check_host(host, port)
+    name = host_name(host, port)
+    if hashed:
+        if random_bytes is None:
+            raise TrustFileError("a hashed name needs random_bytes")
+        name = hashed_name(name, random_bytes)
+    kind, text = key.to_line().split(" ")[:2]
+    return f"{name} {kind} {text}"
+
+
+def add_host_key(
+    path: str | os.PathLike[str],
+    host: str,
+    port: int,
+    key: PublicKey,
+    hashed: bool = False,
+    random_bytes: Callable[[int], bytes] | None = None,
+) -> None:
+    """Append a line to a known_hosts file; the file (0600) and its folder (0700) are made if missing.
+
+    The line goes out in one appending write, so that neither another process's line nor a last line
+    without its newline is lost.  Raises TrustFileError if it cannot be written.
+    """
+    line = format_host_line(host, port, key, hashed, random_bytes).encode() + b"\n"
+    place = os.fspath(path)
+    try:
+        _make_folder(os.path.dirname(place))
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            write_all(descriptor, line)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise TrustFileError(f"cannot be written: {error.strerror}", place) from None
+
+
+def _make_folder(folder: str) -> None:
+    """Create the missing folders of a path, for their owner only."""
+    if folder and not os.path.isdir(folder):
+        _make_folder(os.path.dirname(folder))
+        os.mkdir(folder, 0o700)
