@@ -1,0 +1,41 @@
+"""What can go wrong below the protocols: connecting, listening, resolving, running, spawning."""
+
+from collections.abc import Sequence
+
+from sshkit_keys.errors import SSHKitError
+
+
+class ReactorError(SSHKitError):
+    """The reactor was asked for what it cannot do now; the message says what to do instead."""
+
+
+class ReactorClosed(ReactorError):
+    """The reactor was closed under a connection, a wait or a call."""
+
+
+class ConnectError(SSHKitError, ConnectionError):
+    """No connection came about; `attempts` has (address, error) of each address that was tried."""
+
+    def __init__(self, message: str, attempts: Sequence[tuple[str, BaseException]] = ()) -> None:
+        super().__init__(message)
+        self.attempts = tuple(attempts)
+
+
+class ConnectTimeout(ConnectError, TimeoutError):
+    """The deadline passed before a connection came about."""
+
+
+class ResolveError(SSHKitError, OSError):
+    """A host name has no address, or could not be looked up."""
+
+
+class ResolveTimeout(ResolveError, TimeoutError):
+    """The deadline passed before a name was looked up."""
+
+
+class ListenError(SSHKitError, OSError):
+    """An address cannot be listened at."""
+
+
+class SpawnError(SSHKitError, OSError):
+    """A program could not be started."""

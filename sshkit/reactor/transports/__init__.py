@@ -1,0 +1,1 @@
+"""Transports: byte streams on sockets, pipes and standard input and output."""
