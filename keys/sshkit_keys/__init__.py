@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         PublicKey,
     )
     from .key_files import (
+        find_public_keys,
         load_private_key,
         load_public_key,
         parse_private_key,
@@ -76,6 +77,7 @@ _HOMES = {
     "fingerprints": ("fingerprint", "randomart"),
     "key": ("PrivateKey", "PublicKey"),
     "key_files": (
+        "find_public_keys",
         "load_private_key",
         "load_public_key",
         "parse_private_key",
@@ -120,6 +122,7 @@ __all__ = [
     "WrongPassphrase",
     "add_host_key",
     "check_strict_modes",
+    "find_public_keys",
     "fingerprint",
     "format_host_line",
     "generate_private_key",

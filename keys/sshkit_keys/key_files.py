@@ -6,15 +6,16 @@ missing or may not be read raises the system's OSError, which names it.
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from .errors import KeyFormatError, KeyPermissionsError, PassphraseRequired
+from .errors import KeyFileError, KeyFormatError, KeyPermissionsError, PassphraseRequired
 from .file_access import read_descriptor, write_new_file
 from .key import PrivateKey, PublicKey
-from .key_types import parse_public_line
+from .key_types import KEY_TYPES, parse_public_line
 from .openssh_format import LABEL, open_envelope, parse_openssh_private
 from .pem import find_private
 from .pkcs8 import is_encrypted, parse_pem_private
+from .trust_files import MAX_LINE_BYTES, cut_word
 
 #: The largest key, encrypted and armoured, has 20 KiB; OpenSSH ends at 1 MiB too.
 MAX_KEY_FILE_BYTES = 1 << 20
@@ -104,6 +105,30 @@ def load_public_key(path: str | os.PathLike[str]) -> PublicKey:
         if text and not text.startswith("#"):
             return parse_public_line(text, f"{place}:{number}")
     raise KeyFormatError("no key in this file", place)
+
+
+def find_public_keys(data: bytes, source: str = "file") -> Iterator[PublicKey]:
+    """Yield the public keys of a .pub, authorized_keys or known_hosts file, which are told by trying.
+
+    Lines without a key of a supported type are skipped; options, names and markers before it too.
+    """
+    for number, line in enumerate(data.splitlines(), 1):
+        text = line.decode("utf-8", "replace").strip()
+        if text.startswith("#") or len(text) > MAX_LINE_BYTES:
+            continue
+        while text:
+            key_type, rest = cut_word(text)
+            if key_type in KEY_TYPES:
+                try:
+                    yield parse_public_line(text, f"{source}:{number}")
+                    break
+                except KeyFileError:
+                    pass
+            # In options, a space between quotes does not end the word.
+            while key_type.replace('\\"', "").count('"') % 2 and rest:
+                more, rest = cut_word(rest)
+                key_type += more
+            text = rest
 
 
 def write_private_key(path: str | os.PathLike[str], data: bytes, overwrite: bool = False) -> None:
