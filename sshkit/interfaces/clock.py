@@ -45,7 +45,7 @@ class Clock(Protocol):
         """Call `callback(*args)` in `seconds` (not before; negative is 0).  Equal times keep their order."""
         ...
 
-    def call_soon(self, callback: Callable[[], object]) -> None:
+    def call_soon(self, callback: Callable[[], object], /) -> None:
         """Call `callback()` before the next wait for events, never inside this call.
 
         No arguments, no handle: an engine may bind this straight to a deque's append.  Of the reactor's own

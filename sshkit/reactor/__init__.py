@@ -1,6 +1,7 @@
 """The reactor: one transport class under several loops.
 
 `sshkit.reactor` loads nothing until a name is asked for; the native engine loads no asyncio.
+`current()` lies in `sshkit.reactor.current`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         ResolveTimeout,
         SpawnError,
     )
+    from .running import run
 
 __all__ = [
     "ENGINES",
@@ -29,14 +31,20 @@ __all__ = [
     "ResolveTimeout",
     "SpawnError",
     "new_reactor",
+    "run",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module: Any
     if name in ("ENGINES", "new_reactor"):
         from . import engines as module
+    elif name == "run":
+        from .running import run
+
+        return run
     else:
-        from . import errors as module  # type: ignore[no-redef]
+        from . import errors as module
     return getattr(module, name)

@@ -8,7 +8,7 @@ from _thread import get_ident
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from sshkit.deferred import Deferred, Failure, ensure_deferred, gather, maybe_deferred, set_scheduler
+from sshkit.deferred import Deferred, Failure, ensure_deferred, gather, set_scheduler
 
 from .core import ReactorCore
 from .errors import ReactorClosed, ReactorError
@@ -102,7 +102,7 @@ class LivingReactor(ReactorCore):
                 self._leave()
                 raise
         finally:
-            set_scheduler(scheduler.old_value if scheduler.old_value is not scheduler.MISSING else None)
+            scheduler.var.reset(scheduler)
             restore_interrupt()
             self._thread = self._main = None
             del running_reactors[thread]
@@ -191,8 +191,6 @@ class LivingReactor(ReactorCore):
 
 def as_deferred_result(awaitable: Awaitable[_T]) -> Deferred[_T]:
     """Return the Deferred of whatever can be awaited."""
-    if hasattr(awaitable, "send") or not hasattr(type(awaitable), "__await__"):
-        return maybe_deferred(ensure_deferred, awaitable)  # type: ignore[arg-type]
     if isinstance(awaitable, Deferred):
         return awaitable
 

@@ -231,8 +231,8 @@ def bind_all(addresses: Addresses, port: int, backlog: int, reuse_port: bool) ->
         for sock in socks:
             sock.close()
         if tries <= 0 or failed[1].errno != errno.EADDRINUSE:
-            address, error = failed
-            raise ListenError(f"cannot listen at {shown_address(address)}: {shown_error(error)}") from error
+            place, cause = failed
+            raise ListenError(f"cannot listen at {shown_address(place)}: {shown_error(cause)}") from cause
 
 
 def bind_tcp(family: int, address: Any, backlog: int, reuse_port: bool) -> socket.socket:

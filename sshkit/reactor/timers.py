@@ -62,13 +62,15 @@ class DelayedCall:
 class Timers:
     """All delayed calls of one reactor."""
 
-    __slots__ = ("_dead", "_order", "heap")
+    __slots__ = ("_dead", "_order", "_sooner", "heap")
 
-    def __init__(self) -> None:
+    def __init__(self, sooner: Callable[[], None] | None = None) -> None:
+        """`sooner` is called when the first deadline has moved forward."""
         #: (when, order, call): read by engines for the first deadline, which may be a dead call's.
         self.heap: list[tuple[float, int, DelayedCall]] = []
         self._order = 0
         self._dead = 0
+        self._sooner = sooner
 
     def call_later(
         self, seconds: float, callback: Callable[..., object], args: tuple[Any, ...]
@@ -86,6 +88,8 @@ class Timers:
     def _push(self, call: DelayedCall) -> None:
         self._order = call._entry_order = self._order + 1
         heappush(self.heap, (call.when, self._order, call))
+        if self._sooner is not None and self.heap[0][2] is call:
+            self._sooner()
 
     def count_dead(self) -> None:
         """Note that an entry became useless; sweep when most are."""

@@ -48,8 +48,8 @@ class Triggers:
 
     def remove(self, handle: object) -> None:
         """Remove one."""
-        if handle in self._list:
-            self._list.remove(handle)  # type: ignore[arg-type]
+        if isinstance(handle, Trigger) and handle in self._list:
+            self._list.remove(handle)
 
     def fire(self, phase: str, event: str) -> list[Deferred[Any]]:
         """Call the triggers; return the Deferreds they gave.  One that fails does not stop the others."""

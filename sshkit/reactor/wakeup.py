@@ -24,9 +24,7 @@ class Wakeup:
             self._asleep = False
             try:
                 os.write(self.write_fd, b"\0")
-            except (
-                BlockingIOError
-            ):  # pragma: no cover - signals alone filled the pipe, so it wakes all the same
+            except BlockingIOError:  # pragma: no cover - full of signals' bytes: it wakes
                 pass
 
     def read_ready(self) -> None:

@@ -7,7 +7,7 @@ from .base import MAX_EVENTS
 
 
 class Epoll:
-    """`register`, `modify`, `unregister` and `close` are the kernel object's own: no Python call in between."""
+    """`register`, `modify`, `unregister` and `close` are the kernel object's own."""
 
     __slots__ = ("_poll", "close", "modify", "register", "unregister")
 

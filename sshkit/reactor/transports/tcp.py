@@ -78,7 +78,7 @@ class StreamTransport:
         self._reactor = reactor
         self._socket = sock
         self._fd = sock.fileno()
-        self._protocol = protocol
+        self._protocol: Any = protocol
         self._buffered = hasattr(protocol, "get_buffer")
         self._peername = peername
         self._sockname: Any = None

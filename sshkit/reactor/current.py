@@ -1,0 +1,31 @@
+"""Which reactor is meant when none is named: the one that runs here.
+
+Called by everything that takes an optional `reactor`.  There is no global one.
+"""
+
+import sys
+from _thread import get_ident
+from typing import TYPE_CHECKING
+
+from .errors import ReactorError
+from .life import running_reactors
+
+if TYPE_CHECKING:
+    from .core import ReactorCore
+
+
+def current() -> "ReactorCore":
+    """Return the reactor that runs in this thread, or a guest on the asyncio loop that does."""
+    reactor = running_reactors.get(get_ident())
+    if reactor is not None:
+        return reactor
+    get_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    loop = None if get_loop is None else get_loop()
+    if loop is None:
+        raise ReactorError(
+            "no reactor runs in this thread: call this inside sshkit.run(main()) or asyncio.run(main()), "
+            "or use sshkit.blocking"
+        )
+    from .engines.guest import guest_of
+
+    return guest_of(loop)

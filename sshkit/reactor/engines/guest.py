@@ -1,0 +1,201 @@
+"""The guest engine: our transports on a loop that somebody else runs (uvloop, Jupyter, a GUI's).
+
+Chosen by `current` in a coroutine of a foreign asyncio loop.  It uses the loop's public calls only:
+`add_reader`, `add_writer`, `call_soon`, `call_later`.  It ends with its loop: an asynchronous generator
+of ours is closed when the loop closes its generators, as `asyncio.run` and its like do.
+"""
+
+import asyncio
+import weakref
+from _thread import get_ident
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from time import monotonic
+from typing import Any, NoReturn, TypeVar
+
+from sshkit.deferred import gather
+from sshkit.interfaces.derive import implementer
+from sshkit.interfaces.reactor import IReactor
+
+from ..core import ReactorCore
+from ..errors import ReactorClosed, ReactorError
+from ..life import SHUTDOWN_TIMEOUT
+from ..pollable import Pollable
+from ..pollers import READ, WRITE
+from ..timers import Timers
+
+_T = TypeVar("_T")
+
+_guests: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, GuestReactor]" = weakref.WeakKeyDictionary()
+
+
+def guest_of(loop: asyncio.AbstractEventLoop) -> "GuestReactor":
+    """Return the guest of a loop that runs in this thread, made on first use."""
+    guest = _guests.get(loop)
+    if guest is None or guest.closed:
+        for other, old in list(_guests.items()):
+            if other.is_closed():
+                old.close()
+        guest = GuestReactor(loop)
+        _guests[loop] = guest
+    return guest
+
+
+@implementer(IReactor)
+class GuestReactor(ReactorCore):
+    """A reactor on a foreign loop.  It holds the loop weakly, or no loop would ever be freed."""
+
+    name = "guest"
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.call_soon = self._call_soon
+        self._loop_reference = weakref.ref(loop)
+        self._thread = get_ident()
+        self._drain_coming = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_time = 0.0
+        self.timers = Timers(self._set_alarm)
+        self._lifeline = self._live()
+        try:
+            self._lifeline.__anext__().send(None)  # runs to its yield: the loop knows it now
+        except StopIteration:
+            pass
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self._shut_down()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The host; ReactorClosed when it has gone."""
+        loop = self._loop_reference()
+        if loop is None or self.closed:
+            raise ReactorClosed("the asyncio loop of this guest reactor is closed")
+        return loop
+
+    @property
+    def running(self) -> bool:
+        """Whether the host runs."""
+        loop = self._loop_reference()
+        return not self.closed and loop is not None and loop.is_running()
+
+    def in_own_thread(self) -> bool:
+        """Whether the caller is in the host's thread."""
+        return self._thread == get_ident()
+
+    # -- descriptors ------------------------------------------------------------------------------
+
+    def set_interest(self, fd: int, pollable: Pollable, interest: int) -> None:
+        """Have the host call `pollable` for `interest`."""
+        before = pollable.interest
+        if before == interest:
+            return
+        if not interest:
+            self._remove(fd, before)
+        else:
+            loop = self.loop
+            if interest & ~before & READ:
+                loop.add_reader(fd, pollable.read_ready)
+            if interest & ~before & WRITE:
+                loop.add_writer(fd, pollable.write_ready)
+            self._remove(fd, before & ~interest)
+            self.pollables[fd] = pollable
+        pollable.interest = interest
+
+    def _remove(self, fd: int, interest: int) -> None:
+        loop = self._loop_reference()
+        if loop is None or loop.is_closed():
+            return
+        if interest & READ:
+            loop.remove_reader(fd)
+        if interest & WRITE:
+            loop.remove_writer(fd)
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def _call_soon(self, callback: Callable[[], object]) -> None:
+        self.soon.append(callback)
+        if not self._drain_coming:
+            self._drain_coming = True
+            self.loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        self._drain_coming = False
+        self.run_soon()
+        if self.soon and not self._drain_coming and not self.closed:
+            self._drain_coming = True
+            self.loop.call_soon(self._drain)
+
+    def wake(self) -> None:
+        """Have the queue drained; of any thread."""
+        try:
+            self.loop.call_soon_threadsafe(self._drain)
+        except RuntimeError as error:
+            raise ReactorClosed("the asyncio loop of this guest reactor is closed") from error
+
+    def _set_alarm(self) -> None:
+        """Have the host call us at our first deadline."""
+        heap = self.timers.heap
+        if not heap or (self._alarm is not None and self._alarm_time <= heap[0][0]):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_time = heap[0][0]
+        self._alarm = self.loop.call_later(max(0.0, self._alarm_time - monotonic()), self._alarm_rings)
+
+    def _alarm_rings(self) -> None:
+        self._alarm = None
+        self.run_timers(monotonic())
+        if not self.closed:
+            self._set_alarm()
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def run(self) -> NoReturn:
+        """Not ours to do."""
+        raise ReactorError("this reactor is a guest: the asyncio loop that it is on runs it")
+
+    def run_until(self, awaitable: Awaitable[_T]) -> _T:
+        """Not ours to do."""
+        raise ReactorError("this reactor is a guest: await here, or use asyncio.run")
+
+    def stop(self) -> None:
+        """Fire the shutdown triggers, wait for them, and close; the host goes on."""
+        from sshkit.deferred import ensure_deferred
+
+        self.call_soon(lambda: ensure_deferred(self._shut_down()))
+
+    async def _shut_down(self) -> None:
+        if self.closed:
+            return
+        waits = self._triggers.fire("before", "shutdown")
+        if waits:
+            try:
+                await gather(*waits, return_exceptions=True).add_timeout(SHUTDOWN_TIMEOUT, self)
+            except TimeoutError as error:
+                self.report("waiting for a trigger failed", error)
+        for phase in ("during", "after"):
+            self._triggers.fire(phase, "shutdown")
+        self.close()
+
+    def add_signal_handler(self, signum: int, callback: Callable[[], Any]) -> None:
+        """Ask the host."""
+        try:
+            self.loop.add_signal_handler(signum, callback)
+        except (RuntimeError, ValueError) as error:
+            raise ReactorError(f"signal {signum} cannot be handled here: {error}") from error
+
+    def remove_signal_handler(self, signum: int) -> bool:
+        """Ask the host."""
+        return self.loop.remove_signal_handler(signum)
+
+    def close(self) -> None:
+        """Abort what is open; the host goes on."""
+        if self.closed:
+            return
+        self.close_pollables()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self.release()
