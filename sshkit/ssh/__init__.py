@@ -1,0 +1,1 @@
+"""The SSH protocol without I/O: transport layer, authentication, connections and channels."""

@@ -1,0 +1,274 @@
+"""The client's side of user authentication (RFC 4252): methods in order, each thing once, and a trail.
+
+The trail says for every key and method what was tried, from where, and why it did not work; it is what
+a failed login shows (`AuthenticationFailed.trail`).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from sshkit_keys.errors import SSHKitError
+
+from sshkit.deferred import Deferred, Failure
+from sshkit.ssh.authentication.methods import CLIENT_METHODS
+from sshkit.ssh.authentication.methods.method import ClientMethod
+from sshkit.ssh.authentication.verdicts import SERVICE, Attempt
+from sshkit.ssh.errors import AuthenticationFailed, RemoteProtocolError
+from sshkit.ssh.messages import authentication as messages
+from sshkit.ssh.messages import transport as transport_messages
+from sshkit.ssh.text import printable
+from sshkit.ssh.transport.layer import COMMON, UNKNOWN, TransportLayer
+from sshkit.ssh.transport.phases import table, through
+
+if TYPE_CHECKING:
+    from sshkit_keys import PrivateKey, PublicKey
+
+USERAUTH = "ssh-userauth"
+MAX_REQUESTS = 64  #: requests of one login (R12)
+MAX_BANNERS = 16
+T = TypeVar("T")
+
+
+class Identity:
+    """A key that may be offered.
+
+    `load` gives the private key when the server wants it, perhaps after a question for a passphrase; None
+    where it cannot be had.  `private` is it, where it is at hand.
+    """
+
+    __slots__ = ("load", "private", "public", "source")
+
+    def __init__(
+        self,
+        public: "PublicKey",
+        source: str,
+        private: "PrivateKey | None" = None,
+        load: "Callable[[], PrivateKey | Deferred[PrivateKey | None] | None] | None" = None,
+    ) -> None:
+        self.public = public
+        self.source = source
+        self.private = private
+        self.load = load if load is not None else lambda: private
+
+
+class Credentials(Protocol):
+    """What the user can prove himself with.  Answers may be Deferreds; None means there is none."""
+
+    identities: Sequence[Identity]
+    interactive_tries: int
+
+    def password(self) -> "str | Deferred[str | None] | None":
+        """Return a password; asked again after each refusal until it gives None."""
+        ...
+
+    def answers(
+        self, title: str, instruction: str, prompts: Sequence[tuple[str, bool]]
+    ) -> "list[str] | Deferred[list[str] | None] | None":
+        """Return an answer to each prompt (text, whether it may be shown)."""
+        ...
+
+    def show_banner(self, text: str) -> None:
+        """Show the server's text; control characters are escaped already."""
+        ...
+
+
+class ClientAuthentication:
+    """One login.  `done` fires with the layer, or fails with AuthenticationFailed."""
+
+    __slots__ = (
+        "_banners",
+        "_current",
+        "_methods",
+        "_offered",
+        "_partial",
+        "_requests",
+        "_waiting",
+        "credentials",
+        "done",
+        "layer",
+        "trail",
+        "user",
+    )
+
+    def __init__(
+        self,
+        layer: TransportLayer,
+        user: str,
+        credentials: Credentials,
+        methods: Sequence[str] = ("publickey", "keyboard-interactive", "password", "none"),
+    ) -> None:
+        self.layer = layer
+        self.user = user
+        self.credentials = credentials
+        self.done: Deferred[TransportLayer] = Deferred()
+        self.trail: list[Attempt] = []
+        by_name = {method.name: method for method in CLIENT_METHODS}
+        self._methods: list[ClientMethod] = [by_name[name](self) for name in methods if name in by_name]
+        self._offered: tuple[str, ...] | None = None  # None: the server has not said yet
+        self._current: ClientMethod | None = None
+        self._waiting = False  # an answer of ours is awaited; the server has nothing to say meanwhile
+        self._partial = False
+        self._requests = 0
+        self._banners = 0
+
+    def start(self) -> None:
+        """Ask for the service and try the first thing, in one write."""
+        self.layer.send(transport_messages.ServiceRequest(USERAUTH).encode())
+        self.layer.set_phase(AWAIT_SERVICE, self)
+        if not self.credentials.identities:
+            # Nothing to offer without a question to the user: first see which methods there are.
+            self._methods.sort(key=lambda method: method.name != "none")
+        if (
+            len(self.credentials.identities) == 1
+            and self.credentials.identities[0].public.key_type != "ssh-rsa"
+        ):
+            self._next()
+        else:
+            self.layer.clock.call_soon(
+                self._next
+            )  # which RSA signatures the server takes is in its next packet
+
+    # What the methods call.
+
+    def request(self, method: str, body: bytes) -> None:
+        """Send one request."""
+        self._requests += 1
+        if self._requests > MAX_REQUESTS:
+            self._fail(f"more than {MAX_REQUESTS} requests")
+            return
+        self.layer.send(messages.UserauthRequest(self.user, SERVICE, method, body).encode())
+
+    def ask(self, question: Callable[[], Any], then: Callable[[Any], bool]) -> bool:
+        """Call `then` with the answer, now or when its Deferred fires; False where it was None at once."""
+        try:
+            answer = question()
+        except SSHKitError as error:
+            self.note("", "", str(error))
+            return False
+        if not isinstance(answer, Deferred):
+            return then(answer)
+        self._waiting = True
+
+        def answered(result: Any) -> None:
+            self._waiting = False
+            if self.layer.lost is None and not then(result):
+                self._next()
+
+        def failed(failure: Failure) -> None:
+            self._waiting = False
+            if self.layer.lost is None:
+                self._fail(str(failure.exception))
+
+        answer.add_callback(answered).add_errback(failed)
+        return True
+
+    def note(self, method: str, detail: str, outcome: str) -> None:
+        """Add a line to the trail."""
+        self.trail.append(Attempt(method, detail, outcome))
+
+    def next_try(self, method: str, detail: str, outcome: str) -> None:
+        """Note why this did not work and go on."""
+        self.note(method, detail, outcome)
+        self._next()
+
+    def gave_up(self, method: str, outcome: str) -> None:
+        """Note why a method cannot work at all and go on without it."""
+        self._methods = [other for other in self._methods if other.name != method]
+        self.next_try(method, "", outcome)
+
+    # Handlers.
+
+    def service_accepted(self, payload: memoryview) -> None:
+        if transport_messages.ServiceAccept.decode(payload).name != USERAUTH:
+            raise RemoteProtocolError("a service was accepted that was not requested")
+        self.layer.set_phase(ANSWERS, self)
+
+    def failure_received(self, payload: memoryview) -> None:
+        message = messages.UserauthFailure.decode(payload)
+        current, self._current = self._current, None
+        if current is None or self._waiting:
+            raise RemoteProtocolError("USERAUTH_FAILURE without a request")
+        self._offered = tuple(printable(name) for name in message.methods)
+        if current.name != "none" or message.partial_success:
+            outcome = "accepted, more is needed" if message.partial_success else "the server refused"
+            self.note(current.name, current.detail(), outcome)
+        if message.partial_success:
+            self._partial = True
+        self._next()
+
+    def success_received(self, payload: memoryview) -> None:
+        messages.UserauthSuccess.decode(payload)
+        if self._current is None or self._waiting:
+            raise RemoteProtocolError("USERAUTH_SUCCESS without a request")
+        self.note(self._current.name, self._current.detail(), "accepted")
+        done = self.done
+        self.layer.set_phase(ANSWERS, self)
+        done.callback(self.layer)
+
+    def banner_received(self, payload: memoryview) -> None:
+        text = printable(messages.UserauthBanner.decode(payload).text, keep="\n\t").replace("\\x0d\n", "\n")
+        self._banners += 1
+        if self._banners > MAX_BANNERS:
+            raise RemoteProtocolError(f"more than {MAX_BANNERS} banners")
+        self.credentials.show_banner(text)
+
+    def method_message_received(self, payload: memoryview) -> None:
+        if self._current is None or self._waiting:
+            raise RemoteProtocolError("message 60 without a request")
+        self._current.message_received(payload)
+
+    def ext_info_received(self, payload: memoryview) -> None:
+        """Take extensions right before SUCCESS (RFC 8308 section 2.4); nothing else may follow."""
+        self.layer.take_extensions(payload)
+        self.layer.set_phase(ONLY_SUCCESS, self)
+
+    # Inside.
+
+    def _next(self) -> None:
+        """Try the next thing of the first method that has one."""
+        for method in self._methods:
+            if self._offered is not None and method.name not in self._offered and method.name != "none":
+                continue
+            self._current = method
+            if method.try_next():
+                return
+        self._current = None
+        self._fail("")
+
+    def _fail(self, why: str) -> None:
+        if self.done.called:
+            return
+        offered = ", ".join(self._offered or ()) or "none"
+        lines = "".join(f"\n  {attempt}" for attempt in self.trail) or "\n  nothing could be tried"
+        error = AuthenticationFailed(
+            f"{printable(self.user)}: permission denied ({offered}){f': {why}' if why else ''}{lines}",
+            tuple(self.trail),
+        )
+        self.done.errback(error)
+
+
+AWAIT_SERVICE = table(
+    "before the service was accepted",
+    COMMON,
+    through("layer", {transport_messages.EXT_INFO: TransportLayer.ext_info_received}),
+    {transport_messages.SERVICE_ACCEPT: ClientAuthentication.service_accepted},
+    unknown=UNKNOWN,
+)
+ANSWERS = table(
+    "during authentication",
+    COMMON,
+    {
+        messages.USERAUTH_FAILURE: ClientAuthentication.failure_received,
+        messages.USERAUTH_SUCCESS: ClientAuthentication.success_received,
+        messages.USERAUTH_BANNER: ClientAuthentication.banner_received,
+        messages.USERAUTH_PK_OK: ClientAuthentication.method_message_received,
+        transport_messages.EXT_INFO: ClientAuthentication.ext_info_received,
+    },
+    unknown=UNKNOWN,
+)
+ONLY_SUCCESS = table(
+    "between EXT_INFO and USERAUTH_SUCCESS",
+    COMMON,
+    {messages.USERAUTH_SUCCESS: ClientAuthentication.success_received},
+    unknown=UNKNOWN,
+)

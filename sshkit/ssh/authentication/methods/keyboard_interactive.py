@@ -1,0 +1,67 @@
+"""The method `keyboard-interactive` (RFC 4256)."""
+
+from typing import TYPE_CHECKING
+
+from sshkit_keys.wire import WireReader, string
+
+from sshkit.ssh.authentication.methods.method import ClientMethod
+from sshkit.ssh.errors import RemoteProtocolError
+from sshkit.ssh.messages.authentication import UserauthInfoRequest, UserauthInfoResponse, UserauthRequest
+from sshkit.ssh.text import printable
+
+if TYPE_CHECKING:
+    from sshkit.ssh.authentication.server import ServerAuthentication
+
+MAX_PROMPTS = 16  #: questions of one round (R12)
+MAX_ROUNDS = 16
+
+
+def serve_interactive(server: "ServerAuthentication", request: UserauthRequest, reader: WireReader) -> object:
+    """Start a dialogue; language and submethods are hints that this side does not need."""
+    reader.string("language")
+    reader.string("submethods")
+    reader.finish("keyboard-interactive request")
+    return server.ask(lambda: server.policy.interactive(request.user, None))
+
+
+class InteractiveClient(ClientMethod):
+    """Shows the server's questions and sends the answers."""
+
+    __slots__ = ("_rounds", "_started")
+    name = "keyboard-interactive"
+
+    def try_next(self) -> bool:
+        started = getattr(self, "_started", 0)
+        self._started, self._rounds = started + 1, 0
+        if started >= self.client.credentials.interactive_tries:
+            return False
+        self.client.request(self.name, string(b"") + string(b""))
+        return True
+
+    def message_received(self, payload: memoryview) -> None:
+        message = UserauthInfoRequest.decode(payload)
+        self._rounds += 1
+        if message.count > MAX_PROMPTS or self._rounds > MAX_ROUNDS:
+            raise RemoteProtocolError(f"{message.count} questions in round {self._rounds}")
+        reader = WireReader(message.body)
+        prompts = [
+            (printable(reader.string("prompt"), keep="\n\t"), reader.boolean("echo"))
+            for _ in range(message.count)
+        ]
+        reader.finish("USERAUTH_INFO_REQUEST")
+        title, instruction = printable(message.title), printable(message.instruction, keep="\n\t")
+        if not prompts:
+            if title or instruction:
+                self.client.credentials.show_banner(f"{title}\n{instruction}".strip())
+            self._answer([])
+            return
+        credentials = self.client.credentials
+        if not self.client.ask(lambda: credentials.answers(title, instruction, prompts), self._answer):
+            self.client.gave_up(self.name, "nobody answers its questions")
+
+    def _answer(self, answers: list[str] | None) -> bool:
+        if answers is None:
+            return False
+        body = b"".join(string(answer) for answer in answers)
+        self.client.layer.send(UserauthInfoResponse(len(answers), body).encode())
+        return True

@@ -1,0 +1,259 @@
+"""The server's side of user authentication (RFC 4252).
+
+One request is in work at a time: while a policy thinks, the reader is suspended (R5).  Everything that a
+request brings is parsed before the user is looked at, and refusals look alike (R9).  Methods are lines
+of the table `methods.SERVER_METHODS`.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from sshkit_keys.wire import WireReader
+
+from sshkit.deferred import Deferred, Failure
+from sshkit.ssh.authentication.verdicts import SERVICE, Grant, Partial, Verdict, user_name_fault
+from sshkit.ssh.errors import RemoteProtocolError, ServiceNotAvailable, TooManyAuthenticationFailures
+from sshkit.ssh.messages import authentication as messages
+from sshkit.ssh.messages import transport as transport_messages
+from sshkit.ssh.text import printable
+from sshkit.ssh.transport.layer import COMMON, UNKNOWN, TransportLayer
+from sshkit.ssh.transport.phases import table, through
+
+if TYPE_CHECKING:
+    from sshkit_keys import PublicKey
+
+USERAUTH = "ssh-userauth"
+MAX_TRIES = 6  #: failed tries, `none` not counted (R8)
+MAX_REQUESTS = 64  #: requests of any kind: queries cost work as well
+
+
+class AuthenticationPolicy(Protocol):
+    """Who may log in.  An answer is a verdict or a Deferred of one; an exception is a refusal (R10)."""
+
+    def methods(self, user: str) -> tuple[str, ...]:
+        """Return the methods that can go on, the same for users that do not exist."""
+        ...
+
+    def none(self, user: str) -> "Verdict | Deferred[Verdict]":
+        """Decide on a login without any proof."""
+        ...
+
+    def public_key(self, user: str, key: "PublicKey", signed: bool) -> "Verdict | Deferred[Verdict]":
+        """Decide on a key; where `signed` is true its signature over this very request was verified."""
+        ...
+
+    def password(self, user: str, password: str) -> "Verdict | Deferred[Verdict]":
+        """Decide on a password."""
+        ...
+
+    def interactive(
+        self, user: str, answers: Sequence[str] | None
+    ) -> "Questions | Verdict | Deferred[Questions | Verdict]":
+        """Start a dialogue (`answers` is None), or go on with what was answered."""
+        ...
+
+    def banner(self, user: str) -> str:
+        """Return the text to show before the login, or nothing."""
+        ...
+
+    def attempt_failed(self, user: str, method: str, detail: str) -> None:
+        """Note a refusal; `user` and `detail` are safe to log."""
+        ...
+
+    def granted(self, grant: Grant) -> None:
+        """The login succeeded; enter the next phase.  Called before SUCCESS leaves."""
+        ...
+
+
+class Questions:
+    """Questions of one keyboard-interactive round (RFC 4256 section 3.2)."""
+
+    __slots__ = ("instruction", "prompts", "title")
+
+    def __init__(self, prompts: Sequence[tuple[str, bool]], title: str = "", instruction: str = "") -> None:
+        self.prompts = tuple(prompts)  #: text and whether the answer may be shown while it is typed
+        self.title = title
+        self.instruction = instruction
+
+
+Outcome = Questions | Verdict
+
+
+class ServerAuthentication:
+    """One connection's authentication, from the first keys to SUCCESS."""
+
+    __slots__ = (
+        "_banner_sent",
+        "_failures",
+        "_partial",
+        "_requests",
+        "_subject",
+        "layer",
+        "max_tries",
+        "policy",
+    )
+
+    def __init__(
+        self, layer: TransportLayer, policy: AuthenticationPolicy, max_tries: int = MAX_TRIES
+    ) -> None:
+        self.layer = layer
+        self.policy = policy
+        self.max_tries = max_tries
+        self._failures = 0
+        self._requests = 0
+        self._subject: tuple[str, str] | None = None  # user and service of the request before
+        self._partial: Partial | None = None
+        self._banner_sent = False
+        layer.set_phase(AWAIT_SERVICE, self)
+
+    def service_requested(self, payload: memoryview) -> None:
+        """Accept `ssh-userauth` (RFC 4253 section 10)."""
+        name = transport_messages.ServiceRequest.decode(payload).name
+        if name != USERAUTH:
+            raise ServiceNotAvailable(f"service {printable(name)} is not offered before the login")
+        self.layer.send(transport_messages.ServiceAccept(name=name).encode())
+        self.layer.set_phase(REQUESTS, self)
+
+    def requested(self, payload: memoryview) -> None:
+        """Take one request; its verdict may come later."""
+        from sshkit.ssh.authentication.methods import SERVER_METHODS
+
+        request = messages.UserauthRequest.decode(payload)
+        self._requests += 1
+        if self._requests > MAX_REQUESTS:
+            raise TooManyAuthenticationFailures(f"more than {MAX_REQUESTS} authentication requests")
+        if request.service != SERVICE:
+            raise ServiceNotAvailable(f"service {printable(request.service)} is not offered")
+        subject = (request.user, request.service)
+        if subject != self._subject:
+            # What was reached for one user means nothing for another (R5).
+            self._subject, self._partial = subject, None
+        fault = user_name_fault(request.user)
+        if not self._banner_sent:
+            self._banner_sent = True
+            self._send_banner("" if fault else request.user)
+        method = SERVER_METHODS.get(request.method)
+        allowed = self._methods(request.user)
+        if fault or method is None or (request.method != "none" and request.method not in allowed):
+            detail = f"user name {fault}" if fault else "the method is not offered"
+            self._refuse(request.user, request.method, detail)
+            return
+        outcome = method(self, request, WireReader(request.body))
+        self._when_decided(request, outcome)
+
+    def answered(self, payload: memoryview) -> None:
+        """Take the answers of a keyboard-interactive round (RFC 4256 section 3.4)."""
+        response = messages.UserauthInfoResponse.decode(payload)
+        if response.count > 64:
+            raise RemoteProtocolError(f"{response.count} answers, 64 allowed")
+        reader = WireReader(response.body)
+        answers = [reader.text("answer") for _ in range(response.count)]
+        reader.finish("USERAUTH_INFO_RESPONSE")
+        self.layer.set_phase(REQUESTS, self)
+        assert self._subject is not None
+        user = self._subject[0]
+        request = messages.UserauthRequest(user, SERVICE, "keyboard-interactive", b"")
+        self._when_decided(request, self.ask(lambda: self.policy.interactive(user, answers)))
+
+    def ask(self, question: "object") -> "Outcome | Deferred[Outcome]":
+        """Call into the policy; an exception there is a refusal (R10)."""
+        try:
+            return question()  # type: ignore[operator,no-any-return]
+        except Exception as error:
+            self._note_error(error)
+            return None
+
+    def _when_decided(
+        self, request: messages.UserauthRequest, outcome: "Outcome | Deferred[Outcome] | object"
+    ) -> None:
+        if not isinstance(outcome, Deferred):
+            self._decide(request, outcome)
+            return
+        layer = self.layer
+        layer.suspend()
+
+        def decided(result: object) -> None:
+            if layer.lost is None:
+                self._decide(request, result)
+                layer.resume()
+
+        def failed(failure: Failure) -> None:
+            self._note_error(failure.exception)
+            decided(None)
+
+        outcome.add_callbacks(decided, failed).add_errback(_give_up, layer)
+
+    def _decide(self, request: messages.UserauthRequest, outcome: object) -> None:
+        if isinstance(outcome, Grant):
+            self.policy.granted(outcome)
+            self.layer.send(messages.UserauthSuccess().encode())
+        elif isinstance(outcome, Partial):
+            self._partial = outcome
+            self.layer.send(messages.UserauthFailure(outcome.methods, True).encode())
+        elif isinstance(outcome, Questions):
+            self._send_questions(outcome)
+        elif isinstance(outcome, bytes):
+            self.layer.send(outcome)  # PK_OK
+        else:
+            self._refuse(request.user, request.method, "refused")
+
+    def _methods(self, user: str) -> tuple[str, ...]:
+        return self._partial.methods if self._partial else self.policy.methods(user)
+
+    def _refuse(self, user: str, method: str, detail: str) -> None:
+        if method != "none":
+            self._failures += 1
+            self.policy.attempt_failed(printable(user[:255]), printable(method[:64]), detail)
+            if self._failures >= self.max_tries:
+                raise TooManyAuthenticationFailures("too many authentication failures")
+        self.layer.send(messages.UserauthFailure(self._methods(user), False).encode())
+
+    def _send_questions(self, questions: Questions) -> None:
+        from sshkit_keys.wire import boolean, string
+
+        body = b"".join(string(text) + boolean(echo) for text, echo in questions.prompts)
+        self.layer.send(
+            messages.UserauthInfoRequest(
+                questions.title.encode(), questions.instruction.encode(), b"", len(questions.prompts), body
+            ).encode()
+        )
+        self.layer.set_phase(ANSWERS, self)
+
+    def _send_banner(self, user: str) -> None:
+        text = self.policy.banner(user)
+        if text:
+            self.layer.send(messages.UserauthBanner(text.encode(), b"").encode())
+
+    def _note_error(self, error: BaseException) -> None:
+        user = printable(self._subject[0]) if self._subject else ""
+        self.policy.attempt_failed(user, "policy", f"{type(error).__name__}: {error}")
+
+
+def _give_up(failure: Failure, layer: TransportLayer) -> None:
+    layer.failed(failure.exception)
+
+
+EXT_INFO = through("layer", {transport_messages.EXT_INFO: TransportLayer.ext_info_received})
+AWAIT_SERVICE = table(
+    "before ssh-userauth was requested",
+    COMMON,
+    EXT_INFO,
+    {transport_messages.SERVICE_REQUEST: ServerAuthentication.service_requested},
+    unknown=UNKNOWN,
+)
+REQUESTS = table(
+    "during authentication",
+    COMMON,
+    {messages.USERAUTH_REQUEST: ServerAuthentication.requested},
+    unknown=UNKNOWN,
+)
+#: A new request gives the dialogue up (RFC 4256 section 3.1).
+ANSWERS = table(
+    "while answers are awaited",
+    COMMON,
+    {
+        messages.USERAUTH_REQUEST: ServerAuthentication.requested,
+        messages.USERAUTH_INFO_RESPONSE: ServerAuthentication.answered,
+    },
+    unknown=UNKNOWN,
+)

@@ -1,0 +1,1 @@
+"""The connection protocol: channels and global requests (RFC 4254)."""

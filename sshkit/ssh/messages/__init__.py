@@ -1,0 +1,1 @@
+"""Messages of SSH, declared once, beside the section of their RFC."""

@@ -1,0 +1,1 @@
+"""The transport layer of SSH (RFC 4253)."""

@@ -1,0 +1,230 @@
+"""One run of the key exchange, from KEXINIT to NEWKEYS (RFC 4253 sections 7 and 8).
+
+Made by `TransportLayer` when a run starts, and dropped at the peer's NEWKEYS: an idle connection keeps
+nothing of it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from sshkit_keys import parse_public_key, wire
+from sshkit_keys.errors import SSHKitError
+
+from sshkit.ssh.errors import HostKeyNotVerified, KeyExchangeFailed, RemoteProtocolError
+from sshkit.ssh.messages import transport as messages
+from sshkit.ssh.transport.key_schedule import Transcript, derive_keys, exchange_hash
+from sshkit.ssh.transport.negotiation import (
+    COOKIE_SIZE,
+    EXT_INFO_CLIENT,
+    STRICT_CLIENT,
+    STRICT_SERVER,
+    negotiate,
+    parse_proposal,
+    propose,
+)
+from sshkit.ssh.transport.packet_writer import PADDING
+from sshkit.ssh.transport.phases import table
+
+if TYPE_CHECKING:
+    from sshkit.interfaces import DelayedCall
+    from sshkit.ssh.ciphers.packet import Opener
+    from sshkit.ssh.key_exchange.method import Method
+    from sshkit.ssh.transport.layer import TransportLayer
+    from sshkit.ssh.transport.negotiation import Negotiated
+    from sshkit.ssh.transport.packet_reader import Handlers
+
+
+class Exchange:
+    """The state of one run."""
+
+    __slots__ = (
+        "_hash",
+        "_host_key",
+        "_method",
+        "_negotiated",
+        "_our_proposal",
+        "_public",
+        "_secret",
+        "_their_proposal",
+        "is_rekey",
+        "peer_proposed",
+        "peer_takes_extensions",
+        "timer",
+    )
+
+    def __init__(self, layer: "TransportLayer", timer: "DelayedCall") -> None:
+        """Propose; from now on only messages of the key exchange leave."""
+        self.timer = timer
+        self.is_rekey = bool(layer.session_id)
+        self.peer_proposed = False
+        self.peer_takes_extensions = False
+        markers: tuple[str, ...] = ()
+        if not self.is_rekey:
+            markers = (EXT_INFO_CLIENT, STRICT_CLIENT) if layer.is_client else (STRICT_SERVER,)
+        host_keys = layer.algorithms.host_keys
+        if layer.host_keys is not None:
+            host_keys = tuple(name for name in host_keys if name in layer.host_keys)
+        self._our_proposal = propose(layer.algorithms, host_keys, markers, layer.random_bytes(COOKIE_SIZE))
+        self._their_proposal = b""
+        self._negotiated: Negotiated | None = None
+        self._method: Method | None = None
+        self._public: Any = None
+        self._secret = b""
+        self._hash = b""
+        self._host_key = b""
+        layer.writer.send_now(self._our_proposal)
+        layer.writer.block()
+
+    def proposal_received(self, layer: "TransportLayer", payload: bytes, first: bool) -> "Handlers":
+        """Take the peer's KEXINIT; return the table that holds from now on."""
+        from sshkit.ssh.transport.layer import EXCHANGE_CLIENT, EXCHANGE_SERVER
+
+        self.peer_proposed = True
+        self._their_proposal = payload
+        theirs = parse_proposal(payload)
+        if first:
+            marker = STRICT_SERVER if layer.is_client else STRICT_CLIENT
+            layer.strict = marker in theirs.key_exchanges
+            self.peer_takes_extensions = EXT_INFO_CLIENT in theirs.key_exchanges
+            if layer.strict and layer.opener.sequence != 1:
+                raise RemoteProtocolError("a message came before KEXINIT, and key exchange is strict")
+        ours = parse_proposal(self._our_proposal)
+        self._negotiated = negotiate(layer.algorithms, ours, theirs, is_client=layer.is_client)
+        self._method = self._negotiated.key_exchange()
+        if layer.is_client:
+            self._public = self._method.client_public()
+            layer.writer.send_now(self._method.init(self._public).encode())
+        strict = layer.strict and not self.is_rekey
+        tables = EXCHANGE_CLIENT if layer.is_client else EXCHANGE_SERVER
+        if self._negotiated.guess_was_wrong:
+            return _skip_one(tables[strict])
+        return tables[strict]
+
+    def init_received(self, layer: "TransportLayer", payload: memoryview) -> None:
+        """Server: take the client's value, answer, and switch to the new keys."""
+        method, negotiated = self._method, self._negotiated
+        assert method is not None
+        assert negotiated is not None
+        assert layer.host_keys is not None
+        client_public = method.init.decode(payload).public
+        self._public, secret = method.server_respond(client_public)
+        self._secret = method.encode_secret(secret)
+        key = layer.host_keys[negotiated.host_key]
+        self._host_key = key.public.blob
+        self._hash = exchange_hash(
+            negotiated.key_exchange,
+            self._transcript(layer),
+            self._host_key,
+            client_public,
+            self._public,
+            self._secret,
+        )
+        signature = key.sign(negotiated.host_key, self._hash)
+        layer.writer.send_now(method.reply(self._host_key, self._public, signature).encode())
+        self._send_new_keys(layer)
+
+    def reply_received(self, layer: "TransportLayer", payload: memoryview) -> None:
+        """Client: verify the server's signature and host key, and switch to the new keys."""
+        method, negotiated = self._method, self._negotiated
+        assert method is not None
+        assert negotiated is not None
+        reply = method.reply.decode(payload)
+        self._secret = method.encode_secret(method.client_secret(reply.public))
+        self._hash = exchange_hash(
+            negotiated.key_exchange,
+            self._transcript(layer),
+            reply.host_key,
+            self._public,
+            reply.public,
+            self._secret,
+        )
+        try:
+            key = parse_public_key(reply.host_key)
+            key.verify(negotiated.host_key, self._hash, reply.signature)
+        except SSHKitError as error:
+            raise KeyExchangeFailed(
+                f"the server's host key or its signature is not valid: {error}"
+            ) from error
+        if layer.host_key is not None:
+            if layer.host_key != key:
+                raise HostKeyNotVerified("the server's host key changed during the connection")
+            self._send_new_keys(layer)
+            return
+        verdict = layer.owner.verify_host_key(key)
+
+        def accepted(_: None) -> None:
+            layer.host_key = key
+            if layer.lost is None:
+                self._send_new_keys(layer)
+
+        if verdict is None:
+            accepted(None)
+            return
+        # Until the verdict no packet is looked at: the server's NEWKEYS waits in the buffer.
+        layer.suspend()
+        verdict.add_callback(accepted).add_callbacks(
+            lambda _: layer.resume(), lambda failure: layer.failed(failure.exception)
+        )
+
+    def make_opener(self, layer: "TransportLayer", sequence: int) -> "Opener":
+        """Return the opener for the peer's new keys."""
+        negotiated = self._negotiated
+        assert negotiated is not None
+        keys = derive_keys(
+            negotiated.key_exchange.hash_name,
+            self._secret,
+            self._hash,
+            layer.session_id,
+            negotiated.cipher_in,
+            negotiated.mac_in,
+            to_server=not layer.is_client,
+        )
+        return negotiated.cipher_in.make_opener(keys, negotiated.mac_in, sequence)
+
+    def _transcript(self, layer: "TransportLayer") -> Transcript:
+        us = (layer.our_identification, self._our_proposal)
+        them = (layer.peer_identification, self._their_proposal)
+        client, server = (us, them) if layer.is_client else (them, us)
+        return Transcript(client[0], server[0], client[1], server[1])
+
+    def _send_new_keys(self, layer: "TransportLayer") -> None:
+        from sshkit.ssh.transport.layer import NEW_KEYS
+
+        negotiated = self._negotiated
+        assert negotiated is not None
+        if not layer.session_id:
+            layer.session_id = self._hash
+        keys = derive_keys(
+            negotiated.key_exchange.hash_name,
+            self._secret,
+            self._hash,
+            layer.session_id,
+            negotiated.cipher_out,
+            negotiated.mac_out,
+            to_server=layer.is_client,
+        )
+        layer.negotiated = negotiated
+        writer = layer.writer
+        writer.send_now(bytes((messages.NEWKEYS,)))
+        sequence = 0 if layer.strict else writer.sealer.sequence
+        writer.new_keys(
+            negotiated.cipher_out.make_sealer(keys, negotiated.mac_out, sequence), layer.random_bytes(PADDING)
+        )
+        if self.peer_takes_extensions and not layer.is_client:
+            writer.send_now(_ext_info(layer))
+        layer.handlers, layer.target = NEW_KEYS[layer.strict and not self.is_rekey], layer
+
+
+def _ext_info(layer: "TransportLayer") -> bytes:
+    """Return the EXT_INFO of a server: the signatures it takes from users (RFC 8308 section 3.1)."""
+    body = wire.string("server-sig-algs") + wire.string(",".join(layer.algorithms.user_keys))
+    return messages.ExtInfo(count=1, body=body).encode()
+
+
+def _skip_one(after: "Handlers") -> "Handlers":
+    """Return a table that skips one packet, the wrong guess, and enters `after` (R15)."""
+
+    def skip(layer: "TransportLayer", payload: memoryview) -> None:
+        layer.handlers = after
+
+    skipped = table("while a wrongly guessed packet is awaited", dict.fromkeys(range(30, 50), skip))
+    return (*skipped[:1], after[1], *skipped[2:])

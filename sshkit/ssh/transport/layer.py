@@ -1,0 +1,404 @@
+"""One connection's transport layer: identification, keys, disconnect (RFC 4253).
+
+It is the protocol object that a reactor's transport (or asyncio's) talks to.  Whoever makes it is its
+owner and is told when keys are in force, when a host key needs a verdict, and when the connection ends.
+The key exchange itself is in `exchange`; services (authentication, connection) enter with `set_phase`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sshkit_keys.errors import SSHKitError
+from sshkit_keys.wire import WireReader
+
+from sshkit.deferred import Deferred
+from sshkit.ssh.algorithms import DEFAULT, Algorithms
+from sshkit.ssh.ciphers.clear import ClearOpener
+from sshkit.ssh.errors import (
+    ClosedByApplication,
+    ConnectionLost,
+    DisconnectedByPeer,
+    RemoteProtocolError,
+    ServiceNotAvailable,
+)
+from sshkit.ssh.messages import transport as messages
+from sshkit.ssh.text import printable
+from sshkit.ssh.transport.exchange import Exchange
+from sshkit.ssh.transport.identification import MAX_BEFORE_LINES, LineOpener, parse_identification
+from sshkit.ssh.transport.packet_reader import Handlers, PacketReader
+from sshkit.ssh.transport.packet_writer import PacketWriter
+from sshkit.ssh.transport.phases import table, through
+from sshkit.ssh.transport.rekeying import MAX_BYTES, TIMEOUT, RekeyLimits
+
+if TYPE_CHECKING:
+    from sshkit_keys import PrivateKey, PublicKey
+
+    from sshkit.interfaces import Clock, DelayedCall, Transport
+    from sshkit.ssh.transport.negotiation import Negotiated
+
+IDENTIFICATION = b"SSH-2.0-sshkit_0.1"
+MAX_UNSENT = 1024 * 1024  #: bytes of answers a peer may leave unread before we stop reading from it
+LINGER = 5.0  #: seconds for the last words to leave before the transport is aborted
+MAX_EXTENSIONS = 64  #: entries of one EXT_INFO
+
+
+class TransportOwner(Protocol):
+    """Who made the layer and decides for it."""
+
+    def verify_host_key(self, key: "PublicKey") -> "Deferred[None] | None":
+        """Raise, or fail the Deferred, unless `key` is the server's; its signature is valid (client only)."""
+        ...
+
+    def transport_ready(self) -> None:
+        """The first keys are in force."""
+        ...
+
+    def transport_lost(self, error: BaseException) -> None:
+        """The connection has ended; called once.  ClosedByApplication if this side wanted it."""
+        ...
+
+
+class TransportLayer(PacketReader):
+    """The transport layer of one side of one connection.
+
+    `host_keys` maps signature algorithms to the server's keys; empty makes a client.
+    """
+
+    __slots__ = (
+        "_fresh_sequence",
+        "_rekey_timer",
+        "_throttled",
+        "algorithms",
+        "clock",
+        "exchange",
+        "host_key",
+        "host_keys",
+        "lost",
+        "negotiated",
+        "our_identification",
+        "owner",
+        "peer_identification",
+        "peer_signatures",
+        "phase",
+        "random_bytes",
+        "rekey_limits",
+        "session_id",
+        "strict",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        owner: TransportOwner,
+        clock: "Clock",
+        random_bytes: Callable[[int], bytes],
+        *,
+        algorithms: Algorithms = DEFAULT,
+        host_keys: "Mapping[str, PrivateKey] | None" = None,
+        rekey_limits: RekeyLimits = RekeyLimits(),  # noqa: B008 - immutable
+        identification: bytes = IDENTIFICATION,
+    ) -> None:
+        super().__init__(LineOpener(), LINES, self, PacketWriter(clock.call_soon))
+        self.writer.layer = self
+        self.owner = owner
+        self.clock = clock
+        self.random_bytes = random_bytes
+        self.algorithms = algorithms
+        self.host_keys = host_keys
+        self.rekey_limits = rekey_limits
+        self.our_identification = identification
+        self.peer_identification = b""
+        self.transport: Transport | None = None
+        self.exchange: Exchange | None = None
+        self.negotiated: Negotiated | None = None
+        self.session_id = b""
+        self.strict = False
+        self.host_key: PublicKey | None = None  #: the server's, once it was verified (client only)
+        self.peer_signatures: tuple[str, ...] | None = None  #: server-sig-algs of RFC 8308 section 3.1
+        self.lost: BaseException | None = None  #: why the connection ended
+        self.phase: tuple[Handlers, Any] = (READY, self)
+        self._rekey_timer: DelayedCall | None = None
+        self._fresh_sequence = -1  # the packet after which EXT_INFO may come
+        self._throttled = False
+
+    @property
+    def is_client(self) -> bool:
+        """This side opened the connection."""
+        return self.host_keys is None
+
+    # The seam: what a reactor's transport calls.
+
+    def connection_made(self, transport: "Transport") -> None:
+        """Say who we are and propose algorithms, in one write."""
+        self.transport = transport
+        self.writer.transport = transport
+        self.writer.copies = not getattr(transport, "copies_on_write", False)
+        self.writer.corked = True
+        self.writer.send_raw(self.our_identification + b"\r\n")
+        self._start_exchange()
+        self.writer.corked = False
+        self.writer.flush()
+
+    def eof_received(self) -> bool:
+        """Take the peer's end of stream for the end of the connection."""
+        self._finish(ConnectionLost(f"the peer closed the connection{self._where()}"))
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell everybody, once."""
+        text = f"the connection was lost{self._where()}"
+        self._finish(ConnectionLost(f"{text}: {error}" if error else text))
+
+    def pause_writing(self) -> None:
+        """Let channels rest: the transport has enough."""
+        self.writer.pause()
+
+    def resume_writing(self) -> None:
+        """Let channels send, and read on if we had stopped."""
+        self.writer.unpause()
+        if self._throttled and self.transport is not None:
+            self._throttled = False
+            self.transport.resume_reading()
+        self._tell_ready()
+
+    # What the owner and the services call.
+
+    def set_phase(self, handlers: Handlers, target: Any) -> None:
+        """Enter a phase: from now on `handlers` say what is legal, and are called with `target`."""
+        self.phase = (handlers, target)
+        if self.exchange is None or not self.exchange.peer_proposed:
+            self.handlers, self.target = handlers, target
+
+    def send(self, payload: bytes) -> None:
+        """Send one message; it waits while a key exchange is under way."""
+        self.writer.send(payload)
+
+    def disconnect(self, error: BaseException | None = None) -> None:
+        """End the connection, telling the peer why; `error` goes to whoever waits for anything."""
+        error = error or ClosedByApplication("the connection was closed")
+        if self.lost is None and self.transport is not None:
+            known = isinstance(error, SSHKitError)
+            message = messages.Disconnect(
+                code=getattr(error, "reason", 2 if known else 11),
+                description=(printable(str(error)) if known else "internal error").encode()[:400],
+                language=b"",
+            )
+            self.writer.send_now(message.encode())
+            self.writer.flush()
+        self._finish(error)
+
+    def abort(self, error: BaseException) -> None:
+        """End the connection at once, without a word."""
+        if self.transport is not None:
+            self.transport.abort()
+        self._finish(error)
+
+    def rekey(self) -> None:
+        """Start a key exchange unless one is under way."""
+        if self.lost is None and self.exchange is None and self.session_id:
+            self._start_exchange()
+
+    def suspend(self) -> None:
+        super().suspend()
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self.lost is None:
+            if self.transport is not None and not self._throttled:
+                self.transport.resume_reading()
+            super().resume()
+
+    # What the reader calls.
+
+    def rekey_due(self) -> None:
+        self.rekey()
+
+    def throttle(self) -> None:
+        transport = self.transport
+        if transport is not None and not self._throttled and transport.get_write_buffer_size() > MAX_UNSENT:
+            self._throttled = True
+            transport.pause_reading()
+
+    def failed(self, error: BaseException) -> None:
+        if isinstance(error, SSHKitError) and not hasattr(error, "reason"):
+            wrapped = RemoteProtocolError(f"a damaged message: {error}")
+            wrapped.__cause__ = error
+            error = wrapped
+        self.disconnect(error)
+
+    # Handlers of the messages of this layer.
+
+    def line_received(self, payload: memoryview) -> None:
+        line = bytes(payload)
+        if not line.startswith(b"SSH-") and self.is_client:
+            opener = self.opener
+            if isinstance(opener, LineOpener) and opener.lines >= MAX_BEFORE_LINES:
+                raise RemoteProtocolError(f"{MAX_BEFORE_LINES} lines and no identification")
+            return
+        self.peer_identification = parse_identification(line)
+        self.opener = ClearOpener()
+        self.handlers = FIRST_PROPOSAL
+
+    def disconnect_received(self, payload: memoryview) -> None:
+        message = messages.Disconnect.decode(payload)
+        self._finish(DisconnectedByPeer(message.code, printable(message.description)))
+
+    def ignore_received(self, payload: memoryview) -> None:
+        """Do nothing (RFC 4253 section 11.2)."""
+
+    def unimplemented_received(self, payload: memoryview) -> None:
+        messages.Unimplemented.decode(payload)
+
+    def debug_received(self, payload: memoryview) -> None:
+        messages.Debug.decode(payload)
+
+    def unknown_received(self, payload: memoryview) -> None:
+        sequence = (self.opener.sequence - 1) & 0xFFFFFFFF
+        self.send(messages.Unimplemented(sequence=sequence).encode())
+
+    def ext_info_received(self, payload: memoryview) -> None:
+        """Note `server-sig-algs` (RFC 8308); other extensions mean nothing here yet."""
+        if self.opener.sequence != self._fresh_sequence:
+            raise RemoteProtocolError("EXT_INFO is allowed right after NEWKEYS only")
+        self.take_extensions(payload)
+
+    def take_extensions(self, payload: memoryview) -> None:
+        message = messages.ExtInfo.decode(payload)
+        if message.count > MAX_EXTENSIONS:
+            raise RemoteProtocolError(f"{message.count} extensions, {MAX_EXTENSIONS} allowed")
+        reader = WireReader(message.body)
+        for _ in range(message.count):
+            name, value = reader.string("extension name"), reader.string("extension value")
+            if name == b"server-sig-algs" and self.is_client:
+                self.peer_signatures = tuple(printable(value).split(","))
+        reader.finish("EXT_INFO")
+
+    def service_requested(self, payload: memoryview) -> None:
+        """Refuse: a server's owner enters a phase of its own with `set_phase`."""
+        raise ServiceNotAvailable("no service is offered")
+
+    def proposal_received(self, payload: memoryview) -> None:
+        first = not self.session_id
+        if self.exchange is None:
+            self._start_exchange()
+        assert self.exchange is not None
+        self.handlers, self.target = self.exchange.proposal_received(self, bytes(payload), first), self
+
+    def exchange_init_received(self, payload: memoryview) -> None:
+        assert self.exchange is not None
+        self.exchange.init_received(self, payload)
+
+    def exchange_reply_received(self, payload: memoryview) -> None:
+        assert self.exchange is not None
+        self.exchange.reply_received(self, payload)
+
+    def new_keys_received(self, payload: memoryview) -> None:
+        """Open with the new keys from the next packet on, and go back to the phase that was."""
+        exchange = self.exchange
+        assert exchange is not None
+        first = not exchange.is_rekey
+        self.opener = exchange.make_opener(self, 0 if self.strict else self.opener.sequence)
+        self._fresh_sequence = self.opener.sequence + 1 if first else -1
+        exchange.timer.cancel()
+        self.exchange = None
+        self._arm_rekey()
+        self.handlers, self.target = self.phase
+        self.writer.unblock()
+        if first:
+            self.owner.transport_ready()
+        else:
+            self._tell_ready()
+
+    # Inside.
+
+    def _start_exchange(self) -> None:
+        self.exchange = Exchange(self, self.clock.call_later(TIMEOUT, self._exchange_timed_out))
+
+    def _exchange_timed_out(self) -> None:
+        self.abort(RemoteProtocolError(f"no new keys within {TIMEOUT:.0f} seconds"))
+
+    def _arm_rekey(self) -> None:
+        limits = self.rekey_limits
+        volume = min(limits.bytes or MAX_BYTES, MAX_BYTES)
+        self.rekey_in_at = self.bytes_received + volume
+        self.writer.rekey_at = self.writer.bytes_sent + volume
+        if self._rekey_timer is not None:
+            self._rekey_timer.cancel()
+            self._rekey_timer = None
+        if limits.seconds:
+            self._rekey_timer = self.clock.call_later(limits.seconds, self.rekey)
+
+    def _tell_ready(self) -> None:
+        """Let the service send what it held back."""
+        if self.writer.ready:
+            writable = getattr(self.phase[1], "writable", None)
+            if writable is not None:
+                writable()
+
+    def _where(self) -> str:
+        if not self.peer_identification:
+            return " before it identified itself"
+        if not self.session_id:
+            return " during the key exchange"
+        return ""
+
+    def _finish(self, error: BaseException) -> None:
+        if self.lost is not None:
+            return
+        self.lost = error
+        transport, self.transport = self.transport, None
+        self.release()
+        self.writer.release()
+        if self.exchange is not None:
+            self.exchange.timer.cancel()
+            self.exchange = None
+        if self._rekey_timer is not None:
+            self._rekey_timer.cancel()
+            self._rekey_timer = None
+        if transport is not None:
+            transport.close()
+            self.clock.call_later(LINGER, transport.abort)
+        self.owner.transport_lost(error)
+
+
+ANY_TIME = {
+    messages.DISCONNECT: TransportLayer.disconnect_received,
+    messages.IGNORE: TransportLayer.ignore_received,
+    messages.UNIMPLEMENTED: TransportLayer.unimplemented_received,
+    messages.DEBUG: TransportLayer.debug_received,
+}
+#: What every phase with keys in force allows, for a target that keeps the layer in `.layer`.
+COMMON = through("layer", ANY_TIME | {messages.KEXINIT: TransportLayer.proposal_received})
+UNKNOWN = through("layer", {0: TransportLayer.unknown_received})[0]
+
+LINES: Handlers = (TransportLayer.line_received,) * 256
+FIRST_PROPOSAL = table(
+    "before the first KEXINIT", ANY_TIME, {messages.KEXINIT: TransportLayer.proposal_received}
+)
+#: Keys are in force and no service has been entered.
+READY = table(
+    "before a service is requested",
+    ANY_TIME,
+    {
+        messages.KEXINIT: TransportLayer.proposal_received,
+        messages.EXT_INFO: TransportLayer.ext_info_received,
+        messages.SERVICE_REQUEST: TransportLayer.service_requested,
+    },
+    unknown=TransportLayer.unknown_received,
+)
+
+
+def _exchange_tables(extra: Mapping[int, Any], phase: str) -> dict[bool, Handlers]:
+    """Return the tables for a strict and for a lenient key exchange, by strictness (R3, R13)."""
+    strict = {messages.DISCONNECT: TransportLayer.disconnect_received}
+    return {True: table(phase, strict, extra), False: table(phase, ANY_TIME, extra)}
+
+
+EXCHANGE_SERVER = _exchange_tables(
+    {messages.KEX_INIT: TransportLayer.exchange_init_received}, "while the client's KEX_INIT is awaited"
+)
+EXCHANGE_CLIENT = _exchange_tables(
+    {messages.KEX_REPLY: TransportLayer.exchange_reply_received}, "while the server's KEX_REPLY is awaited"
+)
+NEW_KEYS = _exchange_tables({messages.NEWKEYS: TransportLayer.new_keys_received}, "while NEWKEYS is awaited")
