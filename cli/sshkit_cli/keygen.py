@@ -28,7 +28,7 @@ from sshkit_keys.key_files import (
     write_public_key,
 )
 from sshkit_keys.key_types import generate_private_key
-from sshkit_keys.text import printable
+from sshkit_keys.text import printable, quoted
 from sshkit_keys.trust_files import MAX_FILE_BYTES
 
 USAGE = """\
@@ -63,7 +63,7 @@ class Options(NamedTuple):
         if text is None:
             return default
         if not text.isascii() or not text.isdecimal() or not 0 < len(text) < 10 or int(text) == 0:
-            raise UsageError(f"option {option} needs a number, not {printable(text)!r}")
+            raise UsageError(f"option {option} needs a number, not {quoted(text)}")
         return int(text)
 
 
@@ -99,9 +99,9 @@ def parse(argv: list[str]) -> Options:
         raise UsageError(f"only one of {', '.join(sorted(actions))} at a time")
     values = dict(pairs)
     if values.get("-E", "sha256").lower() not in FINGERPRINT_HASHES:
-        raise UsageError(f"unknown fingerprint hash {printable(values['-E'])!r}; sha256 and md5 are known")
+        raise UsageError(f"unknown fingerprint hash {quoted(values['-E'])}; sha256 and md5 are known")
     if values.get("-m", "RFC4716").upper() not in FORMATS:
-        raise UsageError(f"unknown key format {printable(values['-m'])!r}; RFC4716 and PKCS8 are known")
+        raise UsageError(f"unknown key format {quoted(values['-m'])}; RFC4716 and PKCS8 are known")
     return Options(actions.pop() if actions else "", values)
 
 

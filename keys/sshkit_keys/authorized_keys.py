@@ -14,7 +14,7 @@ from .errors import KeyFileError, KeyFormatError, TrustFileError, UnsupportedKey
 from .key import PublicKey
 from .key_types import KEY_TYPES, decode_blob
 from .strict_modes import check_strict_modes
-from .text import printable
+from .text import quoted
 from .trust_files import TrustEntry, cut_word, numbered_lines, warn
 
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -34,7 +34,7 @@ class AuthorizedEntry(TrustEntry):
             self.options, text = parse_options(text, f"{path}:{line}")
         super().__init__(path, line, text)
         if self.key_type not in KEY_TYPES:
-            raise UnsupportedKey(f"key type {printable(self.key_type, 64)!r} is not supported", self.place)
+            raise UnsupportedKey(f"key type {quoted(self.key_type, 64)} is not supported", self.place)
 
     def unenforced(self, enforced: frozenset[str]) -> tuple[str, ...]:
         """Return the options that are not among those the caller enforces; the line is refused for any."""

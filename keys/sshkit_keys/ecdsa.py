@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from .errors import KeyFormatError, SignatureError, UnsupportedKey
 from .key import PrivateKey, PublicKey, contradiction
-from .text import printable
+from .text import quoted
 from .wire import WireReader, mpint, string
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class ECDSAPrivateKey(PrivateKey):
         from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
         if algorithm != self.public.key_type:
-            raise UnsupportedKey(f"an {self.public.key_type} key cannot sign with {printable(algorithm)!r}")
+            raise UnsupportedKey(f"an {self.public.key_type} key cannot sign with {quoted(algorithm)}")
         r, s = decode_dss_signature(self._signer.sign(data, self._scheme))
         return self._prefix + string(mpint(r) + mpint(s))
 
@@ -149,7 +149,7 @@ def _read_point(key_type: str, reader: WireReader) -> tuple[str, bytes]:
     """Read the curve's name and the point; only the uncompressed form is used in SSH."""
     curve = reader.text("curve")
     if _PREFIX + curve != key_type:
-        raise KeyFormatError(f"a key of type {key_type} names the curve {printable(curve)!r}")
+        raise KeyFormatError(f"a key of type {key_type} names the curve {quoted(curve)}")
     point = reader.string("public point")
     if not point.startswith(b"\x04"):
         raise KeyFormatError("the public point is not in uncompressed form")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from .errors import KeyFormatError, SignatureError, UnsupportedKey
 from .key import PrivateKey, PublicKey, contradiction
-from .text import printable
+from .text import quoted
 from .wire import WireReader, string, uint32
 
 if TYPE_CHECKING:
@@ -112,5 +112,5 @@ class Ed25519PrivateKey(PrivateKey):
 
     def sign(self, algorithm: str, data: bytes) -> bytes:
         if algorithm != KEY_TYPE:
-            raise UnsupportedKey(f"an ed25519 key cannot sign with {printable(algorithm)!r}")
+            raise UnsupportedKey(f"an ed25519 key cannot sign with {quoted(algorithm)}")
         return _SIGNATURE_PREFIX + self._signer.sign(data)

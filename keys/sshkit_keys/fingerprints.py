@@ -5,7 +5,7 @@ pairs (RFC 4716 section 4); the picture is the "drunken bishop" walk over a fiel
 """
 
 from .errors import UnsupportedKey
-from .text import printable
+from .text import quoted
 
 FINGERPRINT_HASHES = ("sha256", "md5")
 
@@ -21,7 +21,7 @@ def _digest(blob: bytes, hash_name: str) -> bytes:
         return hashlib.sha256(blob).digest()
     if hash_name == "md5":
         return hashlib.md5(blob, usedforsecurity=False).digest()
-    raise UnsupportedKey(f"unknown fingerprint hash {printable(hash_name)!r}; sha256 and md5 are known")
+    raise UnsupportedKey(f"unknown fingerprint hash {quoted(hash_name)}; sha256 and md5 are known")
 
 
 def fingerprint(blob: bytes, hash_name: str = "sha256") -> str:

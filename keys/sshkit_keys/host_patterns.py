@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Callable
 
 from .errors import TrustFileError
-from .text import printable
+from .text import quoted
 
 SSH_PORT = 22
 #: HMAC-SHA1's size, which the salt has too.
@@ -30,9 +30,7 @@ def check_host(host: str, port: int) -> None:
         raise TrustFileError(f"a host name of {len(host)} characters")
     for character in host:
         if character in _SPECIAL or character.isspace() or not character.isprintable():
-            raise TrustFileError(
-                f"the host name {printable(host)!r} holds a character that known_hosts cannot"
-            )
+            raise TrustFileError(f"the host name {quoted(host)} holds a character that known_hosts cannot")
     if not 0 < port < 65536:
         raise TrustFileError(f"port {port} is not from 1 to 65535")
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from .errors import KeyFormatError, SignatureError, WireError
 from .fingerprints import fingerprint
-from .text import printable
+from .text import printable, quoted
 from .wire import WireReader
 
 
@@ -54,18 +54,14 @@ class PublicKey(ABC):
         `algorithm`, and that one of this key's own (rule R6).
         """
         if algorithm not in self.signature_algorithms:
-            raise SignatureError(
-                f"{printable(algorithm)!r} is no signature algorithm of a {self.key_type} key"
-            )
+            raise SignatureError(f"{quoted(algorithm)} is no signature algorithm of a {self.key_type} key")
         try:
             reader = WireReader(signature)
             label = reader.view("signature algorithm")
             inner = reader.string("signature")
             reader.finish("signature")
             if label != algorithm.encode("ascii"):
-                raise SignatureError(
-                    f"signature is labelled {printable(bytes(label))!r}, expected {algorithm!r}"
-                )
+                raise SignatureError(f"signature is labelled {quoted(bytes(label))}, expected {algorithm!r}")
             self._verify(algorithm, data, inner)
         except WireError as error:
             raise SignatureError(f"malformed signature: {error}") from None

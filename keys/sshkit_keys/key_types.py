@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from . import ecdsa, ed25519, rsa
 from .errors import KeyFormatError, UnsupportedKey, WireError
 from .key import PrivateKey, PublicKey
-from .text import printable
+from .text import quoted
 from .wire import WireReader
 
 
@@ -52,7 +52,7 @@ def parse_public_key(blob: bytes | memoryview, comment: str = "", place: str = "
         name = reader.text("key type")
         kind = KEY_TYPES.get(name)
         if kind is None:
-            raise UnsupportedKey(f"key type {printable(name, 64)!r} is not supported")
+            raise UnsupportedKey(f"key type {quoted(name, 64)} is not supported")
         key = kind.public.read(name, reader, bytes(blob), comment)
         reader.finish("public key")
     except WireError as error:
@@ -77,7 +77,7 @@ def decode_blob(key_type: str, text: str, place: str = "") -> bytes:
     except WireError as error:
         raise KeyFormatError(f"the public key is damaged: {error}", place) from None
     if named != declared:
-        what = f"{printable(named, 64)!r} but is declared as {printable(key_type, 64)!r}"
+        what = f"{quoted(named, 64)} but is declared as {quoted(key_type, 64)}"
         raise KeyFormatError(f"the key is of type {what}", place)
     return blob
 
@@ -118,4 +118,4 @@ def generate_private_key(
         return ecdsa.ECDSAPrivateKey.generate(bits or 256, comment)
     if kind == "rsa":
         return rsa.RSAPrivateKey.generate(bits or rsa.DEFAULT_BITS, comment)
-    raise UnsupportedKey(f"unknown key type {printable(str(kind))!r}; ed25519, ecdsa and rsa are known")
+    raise UnsupportedKey(f"unknown key type {quoted(str(kind))}; ed25519, ecdsa and rsa are known")

@@ -15,7 +15,7 @@ from .file_access import write_all
 from .host_patterns import HostPatterns, check_host, hashed_name, host_name
 from .key import PublicKey
 from .key_types import KEY_TYPES
-from .text import printable
+from .text import quoted
 from .trust_files import TrustEntry, cut_word, numbered_lines, warn
 
 
@@ -41,7 +41,7 @@ class HostEntry(TrustEntry):
         if text.startswith("@"):
             marker, text = cut_word(text)
             if marker not in ("@cert-authority", "@revoked"):
-                raise TrustFileError(f"unknown marker {printable(marker, 40)!r}; the line is ignored", place)
+                raise TrustFileError(f"unknown marker {quoted(marker, 40)}; the line is ignored", place)
             self.marker = marker[1:]
         names, text = cut_word(text)
         self.patterns = HostPatterns(names, place)

@@ -12,7 +12,7 @@ from .key import PrivateKey, PublicKey, contradiction
 from .key_types import KEY_TYPES, parse_public_key
 from .pem import armour
 from .private_ciphers import PRIVATE_CIPHERS, PrivateCipher, WrongTag
-from .text import printable
+from .text import quoted
 from .wire import WireReader, string, uint32
 
 LABEL = "OPENSSH PRIVATE KEY"
@@ -56,9 +56,9 @@ def open_envelope(body: bytes, place: str = "") -> Envelope:
         if cipher_name != "none" or kdf_name != "none":
             cipher = PRIVATE_CIPHERS.get(cipher_name)
             if cipher is None:
-                raise UnsupportedKey(f"cipher {printable(cipher_name, 64)!r} is not supported", place)
+                raise UnsupportedKey(f"cipher {quoted(cipher_name, 64)} is not supported", place)
             if kdf_name != "bcrypt":
-                raise UnsupportedKey(f"key derivation {printable(kdf_name, 64)!r} is not supported", place)
+                raise UnsupportedKey(f"key derivation {quoted(kdf_name, 64)} is not supported", place)
             salt, rounds = options.string("salt"), options.uint32("rounds")
             if not 1 <= len(salt) <= MAX_SALT_BYTES or rounds < 1:
                 raise KeyFormatError(f"{len(salt)} bytes of salt and {rounds} rounds cannot be", place)
@@ -131,7 +131,7 @@ def format_private_key(
     if passphrase:
         cipher = PRIVATE_CIPHERS.get(cipher_name)
         if cipher is None or cipher.seal is None:
-            raise UnsupportedKey(f"keys are not written with cipher {printable(cipher_name, 64)!r}")
+            raise UnsupportedKey(f"keys are not written with cipher {quoted(cipher_name, 64)}")
         if not 1 <= rounds <= MAX_ROUNDS:
             raise UnsupportedKey(f"{rounds} rounds of bcrypt; 1 to {MAX_ROUNDS} are allowed")
         salt = random_bytes(16)

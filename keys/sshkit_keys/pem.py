@@ -7,7 +7,7 @@ import binascii
 from typing import NamedTuple
 
 from .errors import KeyFormatError, UnsupportedKey
-from .text import printable
+from .text import quoted
 
 
 class Armour(NamedTuple):
@@ -74,7 +74,7 @@ def _headers(lines: list[bytes], start: int, end: int, place: str) -> tuple[dict
         name, _, value = lines[start].partition(b":")
         text = value.strip()
         if not name.isascii() or not text.isascii() or b"\0" in name + text:
-            raise KeyFormatError(f"line {start + 1}: damaged header {printable(name)!r}", place)
+            raise KeyFormatError(f"line {start + 1}: damaged header {quoted(name)}", place)
         headers[name.decode("ascii").strip()] = text.decode("ascii")
         start += 1
     return headers, start

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from .errors import KeyFormatError, SignatureError, UnsupportedKey
 from .key import PrivateKey, PublicKey, contradiction
-from .text import printable
+from .text import printable, quoted
 from .wire import WireReader, mpint, string
 
 if TYPE_CHECKING:
@@ -153,6 +153,6 @@ class RSAPrivateKey(PrivateKey):
         from cryptography.hazmat.primitives.asymmetric import padding
 
         if algorithm not in ALGORITHMS:
-            raise UnsupportedKey(f"an RSA key cannot sign with {printable(algorithm)!r}")
+            raise UnsupportedKey(f"an RSA key cannot sign with {quoted(algorithm)}")
         self.public.check_usable()
         return string(algorithm) + string(self._signer.sign(data, padding.PKCS1v15(), _hash(algorithm)))

@@ -15,3 +15,8 @@ def printable(text: str | bytes, limit: int = 200) -> str:
     # isprintable is false for all of C0, C1, DEL, the format characters (bidi among them), line
     # separators, unusual spaces and lone surrogates.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def quoted(text: str | bytes, limit: int = 200) -> str:
+    """Return printable text between quotes."""
+    return f"'{printable(text, limit)}'"
