@@ -50,8 +50,8 @@ def interface(protocol: type) -> InterfaceClass:
 
 def implementer(*interfaces: InterfaceClass) -> Callable[[_Class], _Class]:
     """Say that a class implements `interfaces`: zope's decorator, with a type that keeps the class's own."""
-    decorate: Callable[[_Class], _Class] = zope.interface.implementer(*interfaces)
-    return decorate
+    decorate: Any = zope.interface.implementer(*interfaces)
+    return decorate  # type: ignore[no-any-return]
 
 
 __all__ = ["InterfaceClass", "implementer", "interface"]

@@ -51,6 +51,7 @@ class ReactorCore:
         self.soon: deque[Callable[[], object]] = deque()
         self.timers = Timers()
         self.closed = False
+        self.closing = False  #: closing, so nothing of `call_soon` would be called any more
         self._triggers = Triggers(self.report)
         self._thread_pool: ThreadPool | None = None
         #: What ends the wait of each thread in `blocking_call_from_thread`, with an error.
@@ -306,6 +307,7 @@ class ReactorCore:
 
     def close_pollables(self) -> None:
         """Tell every descriptor's owner that the reactor closes."""
+        self.closing = True
         error = ReactorClosed(f"the {self.name} reactor was closed")
         while self.pollables:
             fd, pollable = next(iter(self.pollables.items()))

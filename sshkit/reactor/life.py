@@ -72,8 +72,8 @@ class LivingReactor(ReactorCore):
         try:
             self._run(start)
         finally:
-            if not started and hasattr(awaitable, "close"):
-                awaitable.close()  # a coroutine that never began: no warning about it
+            if not started:
+                close_unstarted(awaitable)
         if not outcome:
             raise ReactorError("the reactor was stopped before the awaitable had its result")
         result = outcome[0]
@@ -198,6 +198,13 @@ def as_deferred_result(awaitable: Awaitable[_T]) -> Deferred[_T]:
         return await awaitable
 
     return ensure_deferred(wait())
+
+
+def close_unstarted(awaitable: Awaitable[Any]) -> None:
+    """Close a coroutine that will never begin, so that there is no warning about it."""
+    close = getattr(awaitable, "close", None)
+    if close is not None:
+        close()
 
 
 def _nothing() -> None:

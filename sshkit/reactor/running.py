@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from .engines import new_reactor
+from .life import close_unstarted
 
 _T = TypeVar("_T")
 
@@ -17,9 +18,7 @@ def run(awaitable: Awaitable[_T], engine: str = "direct") -> _T:
     try:
         reactor = new_reactor(engine)
     except BaseException:
-        close = getattr(awaitable, "close", None)
-        if close is not None:
-            close()
+        close_unstarted(awaitable)
         raise
     try:
         return reactor.run_until(awaitable)
