@@ -86,12 +86,15 @@ def load_authorized_keys(
     place = os.fspath(path)
     # Without O_NONBLOCK a pipe that a user put there would hold the server up.
     descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as stream:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise TrustFileError("not a plain file", place)
         if uid is not None and home is not None:
             check_strict_modes(place, uid, home, descriptor)
-        return _read(stream, place, key)
+        with open(descriptor, "rb", closefd=False) as stream:
+            return _read(stream, place, key)
+    finally:
+        os.close(descriptor)
 
 
 def _read(stream: BinaryIO, path: str, key: PublicKey | None) -> AuthorizedKeys:
