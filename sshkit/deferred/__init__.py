@@ -20,12 +20,10 @@ from sshkit.deferred.errors import (
 from sshkit.deferred.failure import Failure, set_unhandled_handler
 from sshkit.deferred.make import fail, maybe_deferred, succeed
 from sshkit.deferred.queues import DeferredEvent, DeferredLock, DeferredQueue, DeferredSemaphore
-from sshkit.deferred.timeouts import Clock, DelayedCall
 
 __all__ = [
     "AlreadyCalledError",
     "CancelledError",
-    "Clock",
     "Deferred",
     "DeferredError",
     "DeferredEvent",
@@ -33,7 +31,6 @@ __all__ = [
     "DeferredLock",
     "DeferredQueue",
     "DeferredSemaphore",
-    "DelayedCall",
     "Failure",
     "FirstError",
     "NoSchedulerError",

@@ -15,7 +15,7 @@ finder is not taken out again: a thread in the middle of another import walks th
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from asyncio import CancelledError
@@ -77,18 +77,18 @@ def _preload() -> ModuleType | None:
     module.__package__ = "asyncio"
     module.__file__ = spec.origin
     spec.loader.exec_module(module)
-    sys.meta_path.insert(0, PreloadedModule(module, spec))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, PreloadedModule(module, spec))
     return module
 
 
 def resolve() -> type[CancelledError]:
     """Return asyncio's CancelledError by the cheapest way there is."""
-    module = sys.modules.get(NAME)
+    module = sys.modules.get(NAME) or _preload()
     if module is None:
-        module = _preload()
-    if module is None:
-        from asyncio import exceptions as module
-    return module.CancelledError  # type: ignore[no-any-return]
+        from asyncio import CancelledError
+
+        return CancelledError
+    return cast("type[CancelledError]", module.CancelledError)
 
 
 if not TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Several Deferreds as one: all of them, the first outcome, the first success, a list of outcomes.
 
-Called by whoever starts several things at once.  What is not needed any more is cancelled, and the combined
-Deferred fires when all the others have ended: no work goes on behind the caller's back.  The inputs keep their
-values; their failures count as taken.
+Called by whoever starts several things at once.  What is not needed any more is cancelled, and the
+combined Deferred fires when all the others have ended: no work goes on behind the caller's back.  The
+inputs keep their values; their failures count as taken.
 """
 
 from __future__ import annotations
@@ -175,14 +175,16 @@ def gather(
 def gather(*parts: Awaits[T], return_exceptions: Literal[False] = ...) -> Deferred[tuple[T, ...]]: ...
 @overload
 def gather(
-    first: Awaits[T1], second: Awaits[T2], /, *, return_exceptions: bool
+    first: Awaits[T1], second: Awaits[T2], /, *, return_exceptions: Literal[True]
 ) -> Deferred[tuple[T1 | BaseException, T2 | BaseException]]: ...
 @overload
 def gather(
-    first: Awaits[T1], second: Awaits[T2], third: Awaits[T3], /, *, return_exceptions: bool
+    first: Awaits[T1], second: Awaits[T2], third: Awaits[T3], /, *, return_exceptions: Literal[True]
 ) -> Deferred[tuple[T1 | BaseException, T2 | BaseException, T3 | BaseException]]: ...
 @overload
-def gather(*parts: Awaits[T], return_exceptions: bool) -> Deferred[tuple[T | BaseException, ...]]: ...
+def gather(
+    *parts: Awaits[T], return_exceptions: Literal[True]
+) -> Deferred[tuple[T | BaseException, ...]]: ...
 def gather(*parts: Awaits[Any], return_exceptions: bool = False) -> Deferred[Any]:
     """Wait for all; fire with the tuple of their values, in the order given.
 
@@ -211,8 +213,8 @@ def first_success(*parts: Awaits[T]) -> Deferred[T]:
 class DeferredList(Deferred[R], Generic[R]):
     """A list of (success, value or Failure), one for each Deferred; or the first of a kind.
 
-    Nothing is cancelled but by `cancel`, and the Deferreds keep their outcomes.  With `consume_errors` their failures
-    become None once they are in the list; else each is still for its own Deferred to handle.
+    Nothing is cancelled but by `cancel`, and the Deferreds keep their outcomes.  With `consume_errors`
+    their failures become None once they are in the list; else each is still for its own Deferred to handle.
     """
 
     __slots__ = ("_consume_errors", "_left", "_on_error", "_on_result", "_outcomes", "_parts")

@@ -3,7 +3,7 @@
 Called by the reactor's `run`, by the combinators and by whoever writes `async def`.  A coroutine runs at
 once to its first wait, and goes on within the call that fires what it waits for: no turn of the reactor
 is lost.  It may wait for our Deferreds, for asyncio's futures and tasks, and yield its turn
-(`asyncio.sleep(0)`).  Where an asyncio loop runs, the coroutine is asyncio's current task while it steps (task.py).
+(`asyncio.sleep(0)`).  Where an asyncio loop runs, it is asyncio's current task while it steps (task.py).
 
 Nothing here imports asyncio: a program that has it, has it in `sys.modules`.
 """
@@ -14,10 +14,10 @@ import contextvars
 import functools
 import sys
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from sshkit.deferred.cancelled import CancelledError
-from sshkit.deferred.deferred import CALLED, EXITS, PATIENT, Deferred, run
+from sshkit.deferred.deferred import CALLED, EXITS, PATIENT, WATCH, Deferred, run
 from sshkit.deferred.errors import NoSchedulerError
 from sshkit.deferred.failure import Failure
 from sshkit.deferred.waiter import Waiter
@@ -44,10 +44,18 @@ def set_scheduler(call_soon: CallSoon | None) -> contextvars.Token[CallSoon | No
     return _scheduler.set(call_soon)
 
 
+_get_running_loop: Callable[[], AbstractEventLoop | None] | None = None
+
+
 def running_loop() -> AbstractEventLoop | None:
     """Return the asyncio loop that runs in this thread, if any; never imports asyncio."""
-    get_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
-    return None if get_loop is None else get_loop()  # type: ignore[no-any-return]
+    global _get_running_loop
+    if _get_running_loop is None:
+        # Not there before asyncio.events has been run to its end, where it becomes the C function.
+        _get_running_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+        if _get_running_loop is None:
+            return None
+    return _get_running_loop()
 
 
 def is_future(thing: object) -> bool:
@@ -67,7 +75,7 @@ class CoroutineDeferred(Deferred[T]):
     def __init__(self, coroutine: Coroutine[Any, Any, T], call_soon: CallSoon | None = None) -> None:
         super().__init__()
         self._state |= PATIENT
-        self._coroutine: Coroutine[Any, Any, T] | None = coroutine
+        self._coroutine = coroutine
         self._context = contextvars.copy_context()
         self._call_soon = call_soon
         self._wait: Any = None  # a Waiter, an asyncio future, or None
@@ -77,57 +85,72 @@ class CoroutineDeferred(Deferred[T]):
 
     # Going on
 
-    def go_on(self, wait: Any = None) -> None:
-        """Run the coroutine to its next wait, outside of any callback loop; a stale wake-up does nothing."""
-        if self._wait is wait and self._coroutine is not None and self._step() is not None:
-            run(self)
+    def go_on(self, future: object = None) -> None:
+        """Run the coroutine to its next wait, from a loop that gives it its turn."""
+        try:
+            if self._step() is not None:
+                run(self)
+        finally:
+            del self  # a traceback in a Failure holds this frame; the same wherever it is done below
 
-    def woken(self, waiter: Waiter) -> Deferred[Any] | None:
+    def woken(self, outcome: Any) -> Deferred[Any] | None:
         """Run the coroutine to its next wait: the Deferred that it waits for has fired."""
-        if self._wait is not waiter:
-            return None
+        self._wait.outcome = outcome
         if self._must_cancel:
-            if waiter.cancelled():
+            if not isinstance(outcome, Failure):
+                self._wait.deferred.undelivered(outcome)
+            elif isinstance(outcome.exception, CancelledError):
                 self._must_cancel = False  # the wait raises it by itself
-            else:
-                waiter.reclaim()
-        return self._step()
+        try:
+            return self._step()
+        finally:
+            del self
 
     def _step(self) -> Deferred[Any] | None:
         """Run the coroutine to its next wait; return self if it has ended and there is something to run."""
         self._wait = None
         error: BaseException | None = None
-        coroutine = cast("Coroutine[Any, Any, T]", self._coroutine)
+        if self._must_cancel:
+            error = self._cancellation()
         while True:
-            if self._must_cancel and error is None:
-                self._must_cancel = False
-                error = CancelledError() if self._message is None else CancelledError(self._message)
+            loop = running_loop()
             try:
-                if error is None:
-                    yielded = self._resume(coroutine.send, None)
+                if loop is not None:
+                    yielded = self._step_as_task(loop, error)
+                elif error is None:
+                    yielded = self._context.run(self._coroutine.send, None)
                 else:
-                    yielded = self._resume(coroutine.throw, error)
+                    yielded = self._context.run(self._coroutine.throw, error)
             except StopIteration as stop:
                 return self._end(stop.value)
             except BaseException as raised:
-                del coroutine, error
+                error = None
                 try:
-                    settled = self._end(Failure(raised))
-                    if not isinstance(raised, EXITS):
-                        return settled
-                    if settled is not None:
-                        run(settled)
-                    raise
+                    return self._fail(raised)
                 finally:
-                    del self  # the traceback holds this frame
-            error = self._take(yielded)
+                    del self
+            if yielded.__class__ is Waiter:
+                # Not fired, or it would not have been yielded: the entry needs no run.
+                self._wait = yielded
+                awaited = yielded.deferred
+                if awaited._callbacks is None:
+                    awaited._callbacks = [(self.woken, None, WATCH)]
+                else:
+                    awaited._callbacks.append((self.woken, None, WATCH))
+                error = None
+            else:
+                error = self._wait_for(yielded)
             if error is None:
+                if self._must_cancel:
+                    self._cancel_wait()
                 return None
 
-    def _resume(self, function: Callable[[Any], Any], argument: Any) -> Any:
-        loop = running_loop()
-        if loop is None:
-            return self._context.run(function, argument)
+    def _cancellation(self) -> CancelledError:
+        self._must_cancel = False
+        return CancelledError() if self._message is None else CancelledError(self._message)
+
+    def _step_as_task(self, loop: AbstractEventLoop, error: BaseException | None) -> Any:
+        """Run the coroutine to its next wait, as the current task of asyncio's running loop."""
         task = self._task
         if task is None:
             from sshkit.deferred.task import CurrentTask
@@ -139,25 +162,22 @@ class CoroutineDeferred(Deferred[T]):
             tasks._leave_task(loop, before)
         tasks._enter_task(loop, task)
         try:
-            return self._context.run(function, argument)
+            if error is None:
+                return self._context.run(self._coroutine.send, None)
+            return self._context.run(self._coroutine.throw, error)
         finally:
             tasks._leave_task(loop, task)
             if before is not None:
                 tasks._enter_task(loop, before)
-            del self, function, argument, task
+            del self, task, error
 
-    def _take(self, yielded: Any) -> BaseException | None:
-        """Wait for what the coroutine yielded; return the error to raise in it where that is impossible."""
-        if yielded.__class__ is Waiter:
-            yielded._asyncio_future_blocking = False
-            yielded.driver = self
-            self._wait = yielded
-            yielded.deferred.watch(yielded.wake)
-        elif yielded is None:
+    def _wait_for(self, yielded: Any) -> BaseException | None:
+        """Wait for what is no Deferred; where that is impossible return the error for the coroutine."""
+        if yielded is None:
             call_soon = self._find_scheduler()
             if call_soon is None:
                 return NoSchedulerError(
-                    "a coroutine yielded its turn, but no reactor runs that gives it another"
+                    "a coroutine yielded its turn, but no reactor runs to give it another"
                 )
             call_soon(self.go_on)
         elif getattr(yielded, "_asyncio_future_blocking", None):
@@ -165,11 +185,7 @@ class CoroutineDeferred(Deferred[T]):
             self._wait = yielded
             yielded.add_done_callback(self.go_on)
         else:
-            return TypeError(
-                f"a coroutine waits for {yielded!r:.100}, which is no Deferred and no asyncio future"
-            )
-        if self._must_cancel:
-            self._cancel_wait()
+            return TypeError(f"a coroutine waits for {yielded!r:.100}: no Deferred and no asyncio future")
         return None
 
     def _find_scheduler(self) -> CallSoon | None:
@@ -181,7 +197,6 @@ class CoroutineDeferred(Deferred[T]):
         return _scheduler.get() or self._context.get(_scheduler)
 
     def _end(self, outcome: Any) -> Deferred[Any] | None:
-        self._coroutine = None
         task = self._task
         if task is not None:
             self._task = None
@@ -191,6 +206,17 @@ class CoroutineDeferred(Deferred[T]):
         if isinstance(outcome, Deferred):
             outcome = Failure(TypeError("a coroutine returned a Deferred: await it and return its value"))
         return self.resolve(outcome)
+
+    def _fail(self, raised: BaseException) -> Deferred[Any] | None:
+        try:
+            settled = self._end(Failure(raised))
+            if not isinstance(raised, EXITS):
+                return settled
+            if settled is not None:
+                run(settled)
+            raise raised
+        finally:
+            del self, raised
 
     # Giving up
 
@@ -205,7 +231,7 @@ class CoroutineDeferred(Deferred[T]):
 
     def deliver_cancel(self) -> None:
         """Carry out a `request_cancel`, from the loop."""
-        if self._must_cancel and self._coroutine is not None:
+        if self._must_cancel and not self._state & CALLED:
             self._cancel_wait()
 
     def _cancel_wait(self) -> None:
@@ -227,17 +253,15 @@ def ensure_deferred(
 ) -> Deferred[T]:
     """Run a coroutine to its first wait and return the Deferred of its result.
 
-    A Deferred is returned as it is, an asyncio future as a Deferred of its result.  `call_soon` gives the coroutine
-    another turn after a bare yield; else the running asyncio loop does, or what `set_scheduler` was given.
+    A Deferred is returned as it is, an asyncio future as a Deferred of its result.  `call_soon` gives the
+    coroutine another turn after a bare yield; else the running asyncio loop does, or `set_scheduler`'s.
     """
     if isinstance(awaitable, Deferred):
         return awaitable
     if isinstance(awaitable, Coroutine):
-        deferred = CoroutineDeferred(awaitable, call_soon)
-        deferred.go_on()
-        return deferred
+        return _begin(CoroutineDeferred(awaitable, call_soon))
     if is_future(awaitable):
-        return from_future(cast("Future[T]", awaitable))
+        return from_future(awaitable)
     raise TypeError(f"neither a coroutine nor a Deferred: {awaitable!r:.100}")
 
 
@@ -246,11 +270,17 @@ def as_deferred(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, De
 
     @functools.wraps(function)
     def start(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        deferred = CoroutineDeferred(function(*args, **kwargs))
-        deferred.go_on()
-        return deferred
+        return _begin(CoroutineDeferred(function(*args, **kwargs)))
 
     return start
+
+
+def _begin(deferred: CoroutineDeferred[T]) -> Deferred[T]:
+    try:
+        deferred.go_on()
+        return deferred
+    finally:
+        del deferred
 
 
 def from_future(future: Future[T]) -> Deferred[T]:

@@ -35,7 +35,7 @@ from sshkit.deferred.waiter import Waiter
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from sshkit.deferred.timeouts import Clock
+    from sshkit.interfaces import Clock
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -98,13 +98,13 @@ class Deferred(Carrier, Generic[T]):
             if self._callbacks is None:
                 return
         run(self)
-        del self  # a traceback in a Failure holds this frame
+        del self  # a traceback in a Failure holds this frame; the same wherever it is done below
 
     def errback(self, failure: BaseException | Failure) -> None:
         """Fire with a failure: run the errbacks until one returns a value."""
         if self.resolve(failure if isinstance(failure, Failure) else Failure(failure)) is not None:
             run(self)
-        del self
+        del self, failure
 
     def resolve(self, outcome: Any) -> Deferred[T] | None:
         """Take a value or a Failure without running anything; return self if `run` has work then.
@@ -116,9 +116,8 @@ class Deferred(Carrier, Generic[T]):
             if state & SWALLOW:
                 self._state = state - SWALLOW
                 return None
-            note = self._note
-            places = note.places() if note is not None else ""
-            raise AlreadyCalledError(f"{self!r} was fired already{chr(10) if places else ''}{places}")
+            places = "" if self._note is None else self._note.places()
+            raise AlreadyCalledError(f"{self!r} was fired already. {places}".rstrip())
         if isinstance(outcome, Deferred):
             raise TypeError("fire a Deferred with a value, not with a Deferred: other.chain(this) links them")
         self._state = state | CALLED
@@ -145,7 +144,17 @@ class Deferred(Carrier, Generic[T]):
 
         Where it has fired already, the call is made at once.  A failure passes by.
         """
-        return self._add(callback, None, (args, kwargs) if args or kwargs else None)
+        entry = (callback, None, (args, kwargs) if args or kwargs else None)
+        if self._callbacks is None:
+            self._callbacks = [entry]
+        else:
+            self._callbacks.append(entry)
+        try:
+            if self._state & CALLED:
+                run(self)
+            return self
+        finally:
+            del self
 
     @overload
     def add_errback(
@@ -164,7 +173,10 @@ class Deferred(Carrier, Generic[T]):
 
         What it returns is a value again; to pass the failure on, return it.
         """
-        return self._add(None, errback, (args, kwargs) if args or kwargs else None)
+        try:
+            return self._add(None, errback, (args, kwargs) if args or kwargs else None)
+        finally:
+            del self
 
     @overload
     def add_both(
@@ -175,8 +187,11 @@ class Deferred(Carrier, Generic[T]):
         self, function: Callable[Concatenate[Any, P], Failure | U], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[U]: ...
     def add_both(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
-        """Call `function(outcome, *args, **kwargs)` with the value or the Failure; return this same Deferred."""
-        return self._add(function, function, (args, kwargs) if args or kwargs else None)
+        """Call `function(outcome, *args, **kwargs)` with the value or the Failure; return this Deferred."""
+        try:
+            return self._add(function, function, (args, kwargs) if args or kwargs else None)
+        finally:
+            del self
 
     def add_callbacks(
         self,
@@ -184,7 +199,10 @@ class Deferred(Carrier, Generic[T]):
         errback: Callable[[Failure], Deferred[V] | Failure | V],
     ) -> Deferred[U | V]:
         """Call `callback` with a value or `errback` with a failure, never both; return this same Deferred."""
-        return self._add(callback, errback, None)
+        try:
+            return self._add(callback, errback, None)
+        finally:
+            del self
 
     def _add(self, on_value: Any, on_failure: Any, extra: Any) -> Deferred[Any]:
         callbacks = self._callbacks
@@ -192,9 +210,12 @@ class Deferred(Carrier, Generic[T]):
             self._callbacks = [(on_value, on_failure, extra)]
         else:
             callbacks.append((on_value, on_failure, extra))
-        if self._state & CALLED:
-            run(self)
-        return self
+        try:
+            if self._state & CALLED:
+                run(self)
+            return self
+        finally:
+            del self
 
     def watch(self, function: Callable[[Any], Deferred[Any] | None]) -> None:
         """Call `function` with the outcome when its turn comes, and leave the outcome as it is.
@@ -205,7 +226,7 @@ class Deferred(Carrier, Generic[T]):
         self._add(function, None, WATCH)
 
     def chain(self, other: Deferred[T]) -> Deferred[T]:
-        """Give the outcome to `other` as well, which nobody else may fire then; cancelling it cancels this one."""
+        """Give the outcome to `other` as well, which nobody else may fire then; its `cancel` cancels this."""
         if other is self:
             raise WaitsForItselfError(f"{self!r} cannot wait for itself")
         if other._state & CALLED:
@@ -228,12 +249,13 @@ class Deferred(Carrier, Generic[T]):
         self._state -= PAUSED
         if self._state & CALLED:
             run(self)
+        del self
 
     def cancel(self) -> None:
         """Stop the work behind it, or behind the Deferred that it waits for; nothing if there is an outcome.
 
-        The canceller may fire the Deferred with what fits; if it does not, it fails with CancelledError, and one
-        result that comes later is dropped.
+        The canceller may fire the Deferred with what fits; if it does not, it fails with CancelledError, and
+        one result that comes later is dropped.
         """
         last: Deferred[Any] = self
         while last._state & CALLED:
@@ -241,7 +263,10 @@ class Deferred(Carrier, Generic[T]):
             if inner is None:
                 return
             last = inner
-        last._cancel_work()
+        try:
+            last._cancel_work()
+        finally:
+            del self, last
 
     def _cancel_work(self) -> None:
         canceller, self._canceller = self._canceller, None
@@ -259,8 +284,8 @@ class Deferred(Carrier, Generic[T]):
             report(failure, "")
         del self, failure
 
-    def undelivered(self) -> None:
-        """Called when a coroutine was cancelled after this fired for it and before it saw the value.
+    def undelivered(self, value: T) -> None:
+        """Called when a coroutine was cancelled after this fired for it and before it saw `value`.
 
         Whoever gives out what must not get lost (a lock, an item of a queue) overrides it to take it back.
         """
@@ -279,7 +304,7 @@ class Deferred(Carrier, Generic[T]):
         *,
         what: str = "the operation",
     ) -> Deferred[Any]:
-        """Cancel after `seconds`; the failure that follows becomes TimeoutError, or what `on_timeout` returns.
+        """Cancel after `seconds`; the failure by that becomes TimeoutError, or what `on_timeout` returns.
 
         `what` names the work in the error's message.
         """
@@ -351,19 +376,15 @@ def run(current: Deferred[Any]) -> None:
     Where an entry settles another Deferred, that one's callbacks come next and the rest of the present
     ones after them: the order in which nested calls would have run.
     """
-    above: list[Deferred[Any]] = []  # those with callbacks left, to go on with when the present one is done
+    above: list[Deferred[Any]] | None = None  # those with callbacks left, to go on with after this one
     leaving: BaseException | None = None
-    outcome: Any = None
     settled: Any = None
-    entries: Any = None
-    on_value: Any = None
-    on_failure: Any = None
-    extra: Any = None
+    outcome: Any
     while True:
         if current._state < RUNNING:
             outcome = current._result
             failed = outcome.__class__ is Failure
-            current._state |= RUNNING
+            current._state += RUNNING
             entries = iter(current._callbacks or ())  # sees what is added while it is walked
             for on_value, on_failure, extra in entries:
                 if extra is None or extra.__class__ is tuple:
@@ -409,12 +430,15 @@ def run(current: Deferred[Any]) -> None:
             else:
                 current._callbacks = None
             current._result = outcome
-            current._state &= ~RUNNING
+            current._state -= RUNNING
         if current._note is not None or current._result.__class__ is Failure:
             _note_outcome(current)
         if settled is not None:
             if current._callbacks is not None:
-                above.append(current)
+                if above is None:
+                    above = [current]
+                else:
+                    above.append(current)
             current = settled
             settled = None
         elif above:
@@ -422,7 +446,7 @@ def run(current: Deferred[Any]) -> None:
         else:
             break
     # The traceback in a Failure holds this frame, which must not hold the Deferred in turn.
-    del current, above, entries, on_value, on_failure, extra, outcome
+    current = above = entries = on_value = on_failure = extra = outcome = None  # type: ignore[assignment]
     if leaving is not None:
         try:
             raise leaving

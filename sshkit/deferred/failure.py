@@ -156,7 +156,8 @@ _handler: UnhandledHandler = log_unhandled
 def set_unhandled_handler(handler: UnhandledHandler | None) -> UnhandledHandler:
     """Have failures that nobody took given to `handler` (None: logged again); return the one before.
 
-    It is called while an object is being destroyed, perhaps in another thread's garbage collection: it must not raise.
+    It is called while an object is destroyed, perhaps by garbage collection in another thread, and must
+    not raise.
     """
     global _handler
     before = _handler

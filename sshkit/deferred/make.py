@@ -6,7 +6,7 @@ Called by everything that must return a Deferred and has the outcome at hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from sshkit.deferred.coroutines import ensure_deferred, from_future, is_future
 from sshkit.deferred.deferred import Deferred
@@ -53,7 +53,7 @@ def maybe_deferred(function: Callable[..., Any], *args: Any, **kwargs: Any) -> D
     except Exception as error:
         return fail(error)
     if isinstance(result, Deferred):
-        return cast("Deferred[Any]", result)
+        return result
     if isinstance(result, Coroutine):
         return ensure_deferred(result)
     if is_future(result):

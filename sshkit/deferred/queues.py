@@ -1,8 +1,8 @@
 """A queue, a lock, a semaphore and an event made of Deferreds.
 
-Called by whoever has more than one coroutine or callback at the same thing.  Those that wait are served in the
-order in which they came.  Cancelling a wait takes it out of the line; a coroutine that is cancelled after its
-turn came and before it could see it gives the turn, or the item, back.
+Called by whoever has more than one coroutine or callback at the same thing.  Those that wait are served in
+the order in which they came.  Cancelling a wait takes it out of the line; a coroutine that is cancelled
+after its turn came and before it could see it gives the turn, or the item, back.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Wait(Deferred[T]):
         super().__init__(line.remove)  # type: ignore[arg-type]  # called with self, which is in it
         self._give_back = give_back
 
-    def undelivered(self) -> None:
+    def undelivered(self, value: T) -> None:
         """Give the value back: the coroutine that it was for was cancelled."""
-        self._give_back(self.result())
+        self._give_back(value)
 
 
 class DeferredQueue(Generic[T]):
-    """Items put in, and Deferreds of items taken out.  `size` and `backlog` limit what may lie or wait there."""
+    """Items put in, Deferreds of items taken out.  `size` and `backlog` limit what may lie and wait."""
 
     __slots__ = ("_items", "_waiting", "backlog", "size")
 

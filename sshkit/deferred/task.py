@@ -1,7 +1,7 @@
 """CurrentTask: what asyncio takes for the current task while our driver runs a coroutine.
 
-Made by coroutines.py when a coroutine steps under a running asyncio loop, once a coroutine.  `asyncio.timeout`,
-TaskGroup and anyio ask `asyncio.current_task()` whom to cancel; this answers in the words of asyncio.Task.
+Made by coroutines.py when a coroutine steps under a running asyncio loop, once a coroutine.  What cancels
+(`asyncio.timeout`, TaskGroup, anyio) asks `asyncio.current_task()` for whom to cancel, and gets this.
 
 A `cancel` from asyncio never runs the coroutine inside the call, as our own would: the caller is often code
 that the coroutine is about to leave.  It notes the wish and has the loop carry it out.

@@ -5,7 +5,7 @@ Called by `Deferred.add_timeout` only.  The clock is the reactor's, or a test's 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sshkit.deferred.failure import Failure
 
@@ -13,27 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sshkit.deferred.deferred import Deferred
-
-
-class DelayedCall(Protocol):
-    """One call to come: what a clock's `call_later` returns."""
-
-    @property
-    def active(self) -> bool:
-        """True until it was made or cancelled."""
-        ...
-
-    def cancel(self) -> object:
-        """Have it not made."""
-        ...
-
-
-class Clock(Protocol):
-    """Whoever can call something later."""
-
-    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> DelayedCall:
-        """Call `callback(*args)` after `seconds`."""
-        ...
+    from sshkit.interfaces import Clock, DelayedCall
 
 
 class Timeout:
@@ -54,7 +34,7 @@ class Timeout:
         self.on_timeout = on_timeout
         self.what = what
         self.deferred: Deferred[Any] | None = deferred
-        self.call = clock.call_later(seconds, self.expire)
+        self.call: DelayedCall | None = clock.call_later(seconds, self.expire)
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -66,9 +46,10 @@ class Timeout:
     def passed(self, outcome: Any) -> Any:
         """See the outcome pass: stop the clock; after the deadline a failure becomes the time-out's."""
         self.deferred = None
+        call, self.call = self.call, None
         if not self.expired:
-            if self.call.active:
-                self.call.cancel()
+            if call is not None and call.active:
+                call.cancel()
             return outcome
         if not isinstance(outcome, Failure):
             return outcome
@@ -84,6 +65,6 @@ def add_timeout(
     on_timeout: Callable[[Failure, float], Any] | None,
     what: str,
 ) -> Deferred[Any]:
-    """Give `deferred` a deadline; one that has an outcome already takes nothing from the clock."""
+    """Give `deferred` a deadline."""
     timeout = Timeout(deferred, seconds, clock, on_timeout, what)
     return deferred.add_both(timeout.passed)

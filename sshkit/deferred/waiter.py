@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from sshkit.deferred.coroutines import CoroutineDeferred
     from sshkit.deferred.deferred import Deferred
 
 PENDING: Any = type("Pending", (), {"__slots__": (), "__repr__": lambda self: "PENDING"})()
@@ -37,7 +36,6 @@ class Waiter:
         "_message",
         "_reclaimed",
         "deferred",
-        "driver",
         "outcome",
     )
 
@@ -45,35 +43,17 @@ class Waiter:
         self._asyncio_future_blocking = True
         self.deferred = deferred
         self.outcome: Any = PENDING
-        self.driver: CoroutineDeferred[Any] | None = None
-        self._loop: AbstractEventLoop | None = None
-        self._callbacks: list[tuple[Callable[[Waiter], object], Context | None]] = []
-        self._message: Any = None
-        self._reclaimed = False
-
-    def wake(self, outcome: Any) -> Deferred[Any] | None:
-        """Take the Deferred's outcome; return the Deferred of a coroutine that has ended by it."""
-        self.outcome = outcome
-        driver = self.driver
-        if driver is not None:
-            return driver.woken(self)
-        for callback, context in self._callbacks:
-            self._schedule(callback, context)
-        self._callbacks.clear()
-        return None
-
-    def reclaim(self) -> None:
-        """Tell the Deferred, once, that the value it gave will never be seen: its wait was cancelled."""
-        if not self._reclaimed and not isinstance(self.outcome, Failure):
-            self._reclaimed = True
-            self.deferred.undelivered()
+        # The other places are for a Task, and filled by `get_loop`, its first question.
 
     # What follows is for asyncio's Task.
 
     def get_loop(self) -> AbstractEventLoop:
         """Return the loop that the awaiting Task runs in."""
-        if self._loop is None:
-            self._loop = sys.modules["asyncio"].get_running_loop()
+        if not hasattr(self, "_loop"):
+            self._loop: AbstractEventLoop = sys.modules["asyncio"].get_running_loop()
+            self._callbacks: list[tuple[Callable[[Waiter], object], Context | None]] = []
+            self._message: Any = None
+            self._reclaimed = False
         return self._loop
 
     def add_done_callback(
@@ -81,16 +61,20 @@ class Waiter:
     ) -> None:
         """Have `callback` called by the loop once there is an outcome."""
         self.get_loop()
-        if self.outcome is not PENDING:
-            self._schedule(callback, context)
-            return
         self._callbacks.append((callback, context))
-        if len(self._callbacks) == 1:
+        if self.outcome is not PENDING:
+            self.wake(self.outcome)
+        elif len(self._callbacks) == 1:
             self.deferred.watch(self.wake)
 
-    def _schedule(self, callback: Callable[[Waiter], object], context: Context | None) -> None:
-        loop = self.get_loop()
-        if not loop.is_closed():  # a closed loop runs nothing any more: its Tasks are lost with it
+    def wake(self, outcome: Any) -> None:
+        """Take the Deferred's outcome, and have the loop make the calls."""
+        self.outcome = outcome
+        callbacks, self._callbacks = self._callbacks, []
+        loop = self._loop
+        if loop.is_closed():  # it runs nothing any more: its Tasks are lost with it
+            return
+        for callback, context in callbacks:
             loop.call_soon(callback, self, context=context)
 
     def remove_done_callback(self, callback: Callable[[Waiter], object]) -> int:
@@ -106,14 +90,20 @@ class Waiter:
         By False the Task knows that it has to raise CancelledError itself.
         """
         if self.outcome is not PENDING:
-            self.reclaim()
+            self._reclaim()
             return False
         self._message = msg
         self.deferred.cancel()
         if self.outcome is PENDING or self.cancelled():
             return True
-        self.reclaim()
+        self._reclaim()
         return False
+
+    def _reclaim(self) -> None:
+        """Tell the Deferred, once, that the value it gave will not be seen."""
+        if not self._reclaimed and not isinstance(self.outcome, Failure):
+            self._reclaimed = True
+            self.deferred.undelivered(self.outcome)
 
     def done(self) -> bool:
         """True once there is an outcome."""
