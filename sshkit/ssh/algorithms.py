@@ -66,6 +66,18 @@ class Algorithms:
         self.macs = tuple(macs)
         self.user_keys = tuple(user_keys)
 
+    def with_host_keys(self, names: Sequence[str]) -> "Algorithms":
+        """Return a copy with these host key algorithms, in this order."""
+        if self.host_keys == tuple(names):
+            return self
+        return Algorithms(
+            key_exchanges=self.key_exchanges,
+            host_keys=names,
+            ciphers=self.ciphers,
+            macs=self.macs,
+            user_keys=self.user_keys,
+        )
+
     def edited(
         self,
         *,

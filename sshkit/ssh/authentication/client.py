@@ -54,8 +54,15 @@ class Identity:
 class Credentials(Protocol):
     """What the user can prove himself with.  Answers may be Deferreds; None means there is none."""
 
-    identities: Sequence[Identity]
-    interactive_tries: int
+    @property
+    def identities(self) -> Sequence[Identity]:
+        """The keys to offer, in order."""
+        ...
+
+    @property
+    def interactive_tries(self) -> int:
+        """How often a keyboard-interactive dialogue may be started."""
+        ...
 
     def password(self) -> "str | Deferred[str | None] | None":
         """Return a password; asked again after each refusal until it gives None."""

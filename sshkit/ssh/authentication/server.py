@@ -170,18 +170,24 @@ class ServerAuthentication:
             self._decide(request, outcome)
             return
         layer = self.layer
-        layer.suspend()
+        waiting = False
 
         def decided(result: object) -> None:
+            nonlocal waiting
             if layer.lost is None:
                 self._decide(request, result)
-                layer.resume()
+                if waiting:
+                    layer.resume()
+            waiting = True
 
         def failed(failure: Failure) -> None:
             self._note_error(failure.exception)
             decided(None)
 
         outcome.add_callbacks(decided, failed).add_errback(_give_up, layer)
+        if not waiting and layer.lost is None:
+            waiting = True
+            layer.suspend()
 
     def _decide(self, request: messages.UserauthRequest, outcome: object) -> None:
         if isinstance(outcome, Grant):

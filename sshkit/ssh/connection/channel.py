@@ -241,6 +241,8 @@ class Channel:
         if not isinstance(result, Deferred):
             if want_reply:
                 self._answer(result)
+            if result:
+                self.protocol.request_granted(kind)
             return
         entry: list[bool | None] = [None]
         if want_reply:
@@ -253,6 +255,8 @@ class Channel:
         def decided(ok: bool) -> None:
             entry[0] = ok
             self._send_answers()
+            if ok and self.state != states.CLOSED:
+                self.protocol.request_granted(kind)
 
         def failed(failure: Failure) -> None:
             decided(False)

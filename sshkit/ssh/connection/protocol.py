@@ -31,6 +31,9 @@ class ChannelProtocol:
         """Act on a request and tell whether it worked; unknown kinds do not."""
         return False
 
+    def request_granted(self, kind: str) -> None:
+        """The request was answered with success; what follows from it may be sent now."""
+
     def pause_writing(self) -> None:
         """Write no more for now: the peer's window, or the network, is full."""
 

@@ -20,17 +20,16 @@ String = Annotated[bytes, WireReader.string, wire.string]
 Text = Annotated[str, WireReader.text, wire.string]
 MPInt = Annotated[int, WireReader.mpint, wire.mpint]
 NameList = Annotated[tuple[str, ...], WireReader.name_list, wire.name_list]
-Rest = Annotated[bytes, lambda reader, name: reader.rest(), bytes]  #: all that is left; must be the last field
+Rest = Annotated[bytes, lambda reader, name: reader.rest(), bytes]  #: all that is left
 
 Reader = Callable[[WireReader, str], Any]
 Writer = Callable[[Any], bytes]
 
 
-class Message:
-    """Base of all records: `encode` gives the payload, `decode` takes one whole payload."""
+class Record:
+    """Fields in wire order: `encode` gives their bytes, `decode` takes exactly the bytes of one record."""
 
     __slots__ = ()
-    number: ClassVar[int]
     fields: ClassVar[tuple[tuple[str, Reader, Writer], ...]] = ()
 
     def __init__(self, *values: Any, **named: Any) -> None:
@@ -42,29 +41,58 @@ class Message:
             setattr(self, name, given[name])
 
     def encode(self) -> bytes:
-        """Return the payload: the number, then the fields in order."""
-        parts = [bytes((self.number,))]
-        for name, _, write in self.fields:
-            parts.append(write(getattr(self, name)))
-        return b"".join(parts)
+        """Return the fields in order."""
+        return b"".join([write(getattr(self, name)) for name, _, write in self.fields])
 
     @classmethod
-    def decode(cls, payload: bytes | memoryview) -> Self:
-        """Return the record in `payload`; WireError where bytes are missing or left over."""
-        reader = WireReader(payload)
-        reader.byte()
+    def decode(cls, data: bytes | memoryview) -> Self:
+        """Return the record in `data`; WireError where bytes are missing or left over."""
+        return cls._read(WireReader(data))
+
+    @classmethod
+    def _read(cls, reader: WireReader) -> Self:
         record = cls.__new__(cls)
         for name, read, _ in cls.fields:
             setattr(record, name, read(reader, name))
-        reader.finish()
+        reader.finish(cls.__name__)
         return record
 
     def __repr__(self) -> str:
-        # Fields may hold secrets (a password request), so only the kind of message is shown (R43).
-        return f"<{type(self).__name__} {self.number}>"
+        # Fields may hold secrets (a password request), so only the kind of record is shown (R43).
+        return f"<{type(self).__name__}>"
 
 
+class Message(Record):
+    """A record with a message number before its fields: the payload of one packet."""
+
+    __slots__ = ()
+    number: ClassVar[int]
+
+    def encode(self) -> bytes:
+        """Return the payload: the number, then the fields in order."""
+        return bytes((self.number,)) + super().encode()
+
+    @classmethod
+    def decode(cls, data: bytes | memoryview) -> Self:
+        """Return the record in a payload, whose number was looked at already."""
+        reader = WireReader(data)
+        reader.byte("message number")
+        return cls._read(reader)
+
+
+RecordType = TypeVar("RecordType", bound=Record)
 MessageType = TypeVar("MessageType", bound=Message)
+
+
+@dataclass_transform(kw_only_default=False)
+def record(cls: type[RecordType]) -> type[RecordType]:
+    """Read the fields of a class from its annotations, in order."""
+    fields: list[tuple[str, Reader, Writer]] = []
+    for name, kind in cls.__annotations__.items():
+        _, read, write = get_args(kind)
+        fields.append((name, read, write))
+    cls.fields = tuple(fields)
+    return cls
 
 
 @dataclass_transform(kw_only_default=False)
@@ -72,12 +100,9 @@ def message(number: int) -> Callable[[type[MessageType]], type[MessageType]]:
     """Give a class its message number and read its fields from the annotations, in order."""
 
     def declare(cls: type[MessageType]) -> type[MessageType]:
-        fields: list[tuple[str, Reader, Writer]] = []
-        for name, kind in cls.__annotations__.items():
-            _, read, write = get_args(kind)
-            fields.append((name, read, write))
         cls.number = number
-        cls.fields = tuple(fields)
+        if "__annotations__" in vars(cls):
+            record(cls)
         return cls
 
     return declare

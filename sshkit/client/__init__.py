@@ -1,0 +1,1 @@
+"""The client: connect, run commands, talk to them."""

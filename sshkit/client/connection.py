@@ -1,0 +1,329 @@
+"""One connection of a client, from the first byte to the last.
+
+It owns the transport layer, lets the host key be verified, logs in, and then opens sessions.  `connect`
+makes it; programs use its public methods; each takes a deadline and has a default one.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from sshkit.client.process import ClientProcess, Collector, CommandFailed, Result
+from sshkit.deferred import Deferred, Failure
+from sshkit.interfaces import TerminalSize
+from sshkit.ssh.algorithms import DEFAULT, Algorithms
+from sshkit.ssh.authentication.client import ClientAuthentication
+from sshkit.ssh.channels.session import EnvRequest, ExecRequest, PtyRequest, SubsystemRequest
+from sshkit.ssh.connection.connection import Connection
+from sshkit.ssh.connection.keepalive import Keepalive
+from sshkit.ssh.errors import ChannelOpenFailed, ClosedByApplication, ConnectionLost, LocalProtocolError
+from sshkit.ssh.transport.layer import TransportLayer
+from sshkit.ssh.transport.rekeying import RekeyLimits
+
+if TYPE_CHECKING:
+    from sshkit_keys import PublicKey
+
+    from sshkit.client.host_keys import HostKeyVerifier
+    from sshkit.interfaces import Clock
+    from sshkit.ssh.authentication.client import Credentials
+    from sshkit.ssh.authentication.verdicts import Attempt
+    from sshkit.ssh.connection.channel import Channel
+    from sshkit.ssh.connection.protocol import ChannelProtocol
+    from sshkit.ssh.transport.negotiation import Negotiated
+
+LOGIN_TIMEOUT = 120.0  #: seconds from the first byte to the end of the login; questions to the user count
+OPEN_TIMEOUT = 30.0  #: seconds for a channel to open and its requests to be answered
+RUN_TIMEOUT = 3600.0  #: seconds that `run` waits for a command
+CLOSE_TIMEOUT = 10.0
+MAX_OUTPUT = 256 * 1024 * 1024  #: bytes of output that `run` collects
+T = TypeVar("T")
+METHODS = ("publickey", "keyboard-interactive", "password", "none")
+
+
+class ClientConnection:
+    """A connection to one host as one user.  Use it in ``async with``, or call `close`."""
+
+    __slots__ = (
+        "_closed_waiters",
+        "_connection",
+        "_keepalive",
+        "_keepalive_settings",
+        "_login_timer",
+        "authentication",
+        "clock",
+        "credentials",
+        "host",
+        "layer",
+        "logged_in",
+        "methods",
+        "user",
+        "verifier",
+    )
+
+    def __init__(
+        self,
+        host: str,
+        user: str,
+        clock: "Clock",
+        *,
+        random_bytes: Callable[[int], bytes],
+        verifier: "HostKeyVerifier",
+        credentials: "Credentials",
+        algorithms: Algorithms = DEFAULT,
+        rekey_limits: RekeyLimits = RekeyLimits(),  # noqa: B008 - immutable
+        login_timeout: float = LOGIN_TIMEOUT,
+        keepalive: float = 0.0,
+        keepalive_count: int = 3,
+        methods: tuple[str, ...] = METHODS,
+    ) -> None:
+        self.host = host
+        self.user = user
+        self.clock = clock
+        self.verifier = verifier
+        self.credentials = credentials
+        self.methods = methods
+        self.layer = TransportLayer(
+            self, clock, random_bytes, algorithms=algorithms, rekey_limits=rekey_limits
+        )
+        self.logged_in: Deferred[ClientConnection] = Deferred(self._cancelled)
+        self.authentication: ClientAuthentication | None = None
+        self._connection: Connection | None = None
+        self._keepalive: Keepalive | None = None
+        self._keepalive_settings = (keepalive, keepalive_count)
+        self._closed_waiters: list[Deferred[None]] = []
+        self._login_timer = clock.call_later(login_timeout, self._login_timed_out, login_timeout)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.layer.lost else "open" if self._connection else "logging in"
+        return f"<ClientConnection {self.user}@{self.host} {state}>"
+
+    # Facts.
+
+    @property
+    def negotiated(self) -> "Negotiated":
+        """The algorithms in force."""
+        if self.layer.negotiated is None:
+            raise LocalProtocolError("no keys are in force yet")
+        return self.layer.negotiated
+
+    @property
+    def host_key(self) -> "PublicKey":
+        """The server's verified key."""
+        if self.layer.host_key is None:
+            raise LocalProtocolError("the host key is not verified yet")
+        return self.layer.host_key
+
+    @property
+    def trail(self) -> "tuple[Attempt, ...]":
+        """What was tried to log in, in order."""
+        return tuple(self.authentication.trail) if self.authentication is not None else ()
+
+    @property
+    def is_closed(self) -> bool:
+        """The connection has ended."""
+        return self.layer.lost is not None
+
+    # What programs call.
+
+    def run(
+        self,
+        command: str | None = None,
+        *,
+        input: bytes | str | None = None,
+        check: bool = False,
+        environment: Mapping[str, str] | None = None,
+        terminal: str | None = None,
+        timeout: float | None = RUN_TIMEOUT,
+        max_output: int = MAX_OUTPUT,
+    ) -> Deferred[Result]:
+        """Run a command (None: the login shell) with `input`, and wait for all it writes.
+
+        With `check`, a status other than 0 fails with CommandFailed.  `timeout` (seconds) covers everything;
+        the channel is closed when it passes.  Output over `max_output` bytes fails with OutputTooLarge.
+        """
+        collector = Collector(command, max_output)
+        self._start(command, collector, environment=environment, terminal=terminal, input=input)
+        finished = collector.finished
+        if timeout is not None:
+            finished.add_timeout(timeout, self.clock)
+        if check:
+            return finished.add_callback(_checked)
+        return finished
+
+    def start(
+        self,
+        command: str | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        terminal: str | None = None,
+        size: TerminalSize = TerminalSize(),  # noqa: B008 - immutable
+        modes: bytes = b"\0",
+        timeout: float = OPEN_TIMEOUT,
+    ) -> Deferred[ClientProcess]:
+        """Start a command (None: the login shell) and return its streams.
+
+        `terminal` is a value for TERM and asks for a terminal of `size` with encoded `modes`.
+        """
+        process = ClientProcess(command, self.clock)
+        started = self._start(
+            command, process, environment=environment, terminal=terminal, size=size, modes=modes
+        )
+        return started.add_timeout(timeout, self.clock).add_callback(lambda _: process)
+
+    def shell(
+        self, *, terminal: str | None = "xterm", timeout: float = OPEN_TIMEOUT
+    ) -> Deferred[ClientProcess]:
+        """Start the login shell, on a terminal unless `terminal` is None."""
+        return self.start(None, terminal=terminal, timeout=timeout)
+
+    def subsystem(self, name: str, *, timeout: float = OPEN_TIMEOUT) -> Deferred[ClientProcess]:
+        """Start a subsystem and return its streams (RFC 4254 section 6.5)."""
+        process = ClientProcess(name, self.clock)
+        started = self._start(name, process, subsystem=True)
+        return started.add_timeout(timeout, self.clock).add_callback(lambda _: process)
+
+    def open_session(self, protocol: "ChannelProtocol") -> "Deferred[Channel]":
+        """Open a session channel for a protocol of one's own."""
+        return self._require().open_channel("session", b"", protocol)
+
+    def rekey(self) -> None:
+        """Exchange new keys now."""
+        self.layer.rekey()
+
+    def close(self) -> Deferred[None]:
+        """Close the connection; fires when that is done."""
+        self.layer.disconnect()
+        return self.wait_closed()
+
+    def wait_closed(self) -> Deferred[None]:
+        """Wait until the connection has ended."""
+        waiter: Deferred[None] = Deferred()
+        if self.layer.lost is not None:
+            waiter.callback(None)
+        else:
+            self._closed_waiters.append(waiter)
+        return waiter
+
+    async def __aenter__(self) -> "ClientConnection":
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    # Called by the layers below.
+
+    def verify_host_key(self, key: "PublicKey") -> Deferred[None] | None:
+        transport = self.layer.transport
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        if isinstance(peer, tuple) and self.verifier.address is None:
+            self.verifier.address = str(peer[0])
+        return self.verifier.verify(key)
+
+    def transport_ready(self) -> None:
+        self.authentication = ClientAuthentication(self.layer, self.user, self.credentials, self.methods)
+        self.authentication.done.add_callbacks(self._let_in, self._refused)
+        self.authentication.start()
+
+    def transport_lost(self, error: BaseException) -> None:
+        self._login_timer.cancel()
+        if self._keepalive is not None:
+            self._keepalive.stop()
+        if self._connection is not None:
+            self._connection.lost(error)
+        if not self.logged_in.called:
+            self.logged_in.errback(error)
+        waiters, self._closed_waiters = self._closed_waiters, []
+        for waiter in waiters:
+            waiter.callback(None)
+
+    def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol":
+        """Refuse: a server opens channels only for forwards that were asked for (R27)."""
+        raise ChannelOpenFailed(1, "nothing was asked for that needs this channel")
+
+    def global_requested(self, kind: str, body: bytes) -> bytes | None:
+        """Refuse; also the answer to a server's keepalive."""
+        return None
+
+    def channel_ended(self, channel: "Channel") -> None:
+        """Nothing is counted."""
+
+    # Inside.
+
+    def _let_in(self, _: object) -> None:
+        self._login_timer.cancel()
+        self._connection = Connection(self.layer, self)
+        interval, count = self._keepalive_settings
+        if interval:
+            self._keepalive = Keepalive(self._connection, interval, count)
+        self.logged_in.callback(self)
+
+    def _refused(self, failure: Failure) -> None:
+        self.layer.disconnect(failure.exception)
+
+    def _login_timed_out(self, seconds: float) -> None:
+        if self._connection is None:
+            phase = "the login" if self.authentication is not None else "the key exchange"
+            self.layer.abort(ConnectionLost(f"{self.host}: {phase} did not end within {seconds:g} seconds"))
+
+    def _cancelled(self, _: object) -> None:
+        self.layer.abort(ClosedByApplication("connecting was given up"))
+
+    def _require(self) -> Connection:
+        if self._connection is None:
+            raise LocalProtocolError("not logged in yet")
+        return self._connection
+
+    def _start(
+        self,
+        command: str | None,
+        protocol: "ClientProcess | Collector",
+        *,
+        environment: Mapping[str, str] | None = None,
+        terminal: str | None = None,
+        size: TerminalSize = TerminalSize(),  # noqa: B008 - immutable
+        modes: bytes = b"\0",
+        subsystem: bool = False,
+        input: bytes | str | None = None,
+    ) -> Deferred[None]:
+        """Open a session and send all its requests in one write; fires when the last was granted."""
+
+        def opened(channel: "Channel") -> Deferred[None]:
+            for name, value in (environment or {}).items():
+                channel.notify("env", EnvRequest(name.encode(), value.encode()).encode())
+            if terminal is not None:
+                channel.request("pty-req", PtyRequest(terminal, *size, modes).encode()).add_errback(
+                    _no_terminal
+                )
+            if subsystem:
+                started = channel.request("subsystem", SubsystemRequest(command or "").encode())
+            elif command is None:
+                started = channel.request("shell")
+            else:
+                started = channel.request("exec", ExecRequest(command.encode()).encode())
+            if isinstance(protocol, Collector):
+                if input:
+                    channel.write(input.encode() if isinstance(input, str) else input)
+                channel.write_eof()
+            return started
+
+        def failed(failure: Failure) -> Failure:
+            if isinstance(protocol, Collector):
+                protocol.fail(failure.exception)
+            elif protocol._channel is not None:
+                protocol.close()
+            return failure
+
+        started = self._require().open_channel("session", b"", protocol).add_callback(opened)
+        started.add_errback(failed)
+        if isinstance(protocol, Collector):
+            started.add_errback(lambda _: None)
+        return started
+
+
+def _no_terminal(failure: Failure) -> None:
+    """Go on without a terminal: the server has none for us, and says so by its answer."""
+
+
+def _checked(result: Result) -> Result:
+    if result.exit_status != 0:
+        raise CommandFailed(result)
+    return result

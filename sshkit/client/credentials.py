@@ -1,0 +1,142 @@
+"""What a user proves himself with: key files, a password, answers.
+
+`FileCredentials` serves the library and, with questions on the terminal, the command.  Key files are
+read when a connection starts; a passphrase is asked for when the server wants that key, not before.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from sshkit_keys.errors import SSHKitError
+
+from sshkit.deferred import Deferred
+from sshkit.ssh.authentication.client import Identity
+
+if TYPE_CHECKING:
+    from sshkit_keys import PrivateKey, PublicKey
+
+DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+
+AskPassword = Callable[[], "str | Deferred[str | None] | None"]
+AskPassphrase = Callable[[str], "str | Deferred[str | None] | None"]
+AskAnswers = Callable[[str, str, Sequence[tuple[str, bool]]], "list[str] | Deferred[list[str] | None] | None"]
+
+
+class FileCredentials:
+    """Identities from files and keys at hand, and answers by callbacks.
+
+    `password` may be the password itself (tried once) or a callback (asked until it gives None).
+    `passphrase` likewise unlocks key files; the callback gets the file's name.
+    """
+
+    def __init__(
+        self,
+        identities: "Sequence[str | os.PathLike[str] | PrivateKey] | None" = None,
+        *,
+        password: str | AskPassword | None = None,
+        passphrase: str | AskPassphrase | None = None,
+        answers: AskAnswers | None = None,
+        interactive_tries: int = 1,
+        banner: Callable[[str], object] | None = None,
+        warn: Callable[[str], object] | None = None,
+    ) -> None:
+        self.interactive_tries = interactive_tries if answers is not None or password is not None else 0
+        self._password: str | AskPassword | None = password
+        self._passphrase = passphrase
+        self._answers = answers
+        self._banner = banner
+        self._warn = warn
+        self._password_used = False
+        self._answered = False
+        self.identities: list[Identity] = []
+        for identity in DEFAULT_IDENTITIES if identities is None else identities:
+            self._add(identity, explicit=identities is not None)
+
+    def password(self) -> "str | Deferred[str | None] | None":
+        if callable(self._password):
+            return self._password()
+        if self._password_used:
+            return None
+        self._password_used = True
+        return self._password
+
+    def answers(
+        self, title: str, instruction: str, prompts: Sequence[tuple[str, bool]]
+    ) -> "list[str] | Deferred[list[str] | None] | None":
+        """Ask the callback; without one, a single hidden question is taken for that of the password."""
+        if self._answers is not None:
+            return self._answers(title, instruction, prompts)
+        if len(prompts) != 1 or prompts[0][1] or self._answered:
+            return None
+        self._answered = True
+        password = self._password() if callable(self._password) else self._password
+        if isinstance(password, Deferred):
+            return password.add_callback(lambda text: None if text is None else [text])
+        return None if password is None else [password]
+
+    def show_banner(self, text: str) -> None:
+        if self._banner is not None:
+            self._banner(text)
+
+    def _add(self, identity: "str | os.PathLike[str] | PrivateKey", explicit: bool) -> None:
+        if not isinstance(identity, (str, os.PathLike)):
+            self.identities.append(Identity(identity.public, identity.comment or "given key", identity))
+            return
+        path = os.path.expanduser(os.fspath(identity))
+        try:
+            found = self._read(path)
+        except FileNotFoundError:
+            if explicit:
+                self._say(f"identity file {path} does not exist")
+            return
+        except (OSError, SSHKitError) as error:
+            self._say(str(error) if path in str(error) else f"{path}: {error}")
+            return
+        if all(known.public != found.public for known in self.identities):
+            self.identities.append(found)
+
+    def _read(self, path: str) -> Identity:
+        """Return the identity of a file: with its key where that is not encrypted, else with a question."""
+        from sshkit_keys import PassphraseRequired, load_private_key, load_public_key
+
+        try:
+            key = load_private_key(path)
+            return Identity(key.public, path, key)
+        except PassphraseRequired:
+            public = self._public_half(path)
+            if public is None:
+                public = load_public_key(path + ".pub")
+            return Identity(public, path, None, lambda: self._unlock(path))
+
+    def _public_half(self, path: str) -> "PublicKey | None":
+        from sshkit_keys import parse_public_half
+
+        with open(path, "rb") as file:
+            data = file.read(1 << 20)
+        try:
+            return parse_public_half(data, path)
+        except SSHKitError:
+            return None
+
+    def _unlock(self, path: str) -> "PrivateKey | Deferred[PrivateKey | None] | None":
+        passphrase = self._passphrase
+        answer = passphrase(path) if callable(passphrase) else passphrase
+        if isinstance(answer, Deferred):
+            return answer.add_callback(lambda text: self._load(path, text))
+        return self._load(path, answer)
+
+    def _load(self, path: str, passphrase: str | None) -> "PrivateKey | None":
+        from sshkit_keys import load_private_key
+
+        if passphrase is None:
+            return None
+        try:
+            return load_private_key(path, passphrase.encode())
+        except (OSError, SSHKitError) as error:
+            self._say(str(error))
+            return None
+
+    def _say(self, text: str) -> None:
+        if self._warn is not None:
+            self._warn(text)

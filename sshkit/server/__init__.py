@@ -1,0 +1,1 @@
+"""The server: accept, let in, and give sessions to a handler."""

@@ -1,0 +1,193 @@
+"""One connection of a server, from accept to its end.
+
+It owns the transport layer, is the policy behind authentication, and decides which channels and requests
+a client gets.  `Server` makes it and lends it what all its connections share.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sshkit.deferred import Deferred, Failure, maybe_deferred
+from sshkit.server.session import SessionSetup
+from sshkit.ssh.authentication.server import Questions, ServerAuthentication
+from sshkit.ssh.authentication.verdicts import Grant, Partial, Verdict
+from sshkit.ssh.connection.connection import Connection
+from sshkit.ssh.connection.keepalive import Keepalive
+from sshkit.ssh.errors import ChannelOpenFailed, RemoteProtocolError
+from sshkit.ssh.text import printable
+from sshkit.ssh.transport.layer import TransportLayer
+
+if TYPE_CHECKING:
+    from sshkit_keys import PublicKey
+
+    from sshkit.server.server import Server
+    from sshkit.ssh.connection.channel import Channel
+    from sshkit.ssh.connection.protocol import ChannelProtocol
+
+
+class LoginTimedOut(RemoteProtocolError):
+    """The login was not done within the grace time (R42)."""
+
+
+class ServerConnection:
+    """One client."""
+
+    __slots__ = (
+        "_connection",
+        "_grace",
+        "_keepalive",
+        "_passed",
+        "_sessions",
+        "grant",
+        "layer",
+        "server",
+        "source",
+    )
+
+    def __init__(self, server: "Server") -> None:
+        self.server = server
+        self.source = ""  #: the client's address
+        self.grant: Grant | None = None  #: who logged in, and how
+        self._connection: Connection | None = None
+        self._keepalive: Keepalive | None = None
+        self._sessions = 0
+        self._passed: tuple[str, tuple[str, ...]] = ("", ())  # methods of the chain that a user has done
+        settings = server.settings
+        self.layer = TransportLayer(
+            self,
+            server.clock,
+            server.random_bytes,
+            algorithms=settings.algorithms,
+            host_keys=server.host_keys,
+            rekey_limits=settings.rekey_limits,
+        )
+        self._grace = None
+        if settings.grace_time:
+            self._grace = server.clock.call_later(settings.grace_time, self._grace_over)
+
+    def __repr__(self) -> str:
+        return f"<ServerConnection {self.user or 'not logged in'} from {self.source}>"
+
+    @property
+    def user(self) -> str:
+        """Who logged in; empty before."""
+        return self.grant.user if self.grant is not None else ""
+
+    @property
+    def permits_terminal(self) -> bool:
+        """Sessions may have a terminal."""
+        return self.server.settings.permit_terminal
+
+    def close(self) -> None:
+        """End the connection."""
+        self.layer.disconnect()
+
+    def log_error(self, what: str, failure: "Failure | BaseException") -> None:
+        """Log an error of this side."""
+        error = failure.exception if isinstance(failure, Failure) else failure
+        self.server.log("error", f"{self.source}: {what}: {type(error).__name__}: {error}", error)
+
+    # The owner of the transport layer.
+
+    def verify_host_key(self, key: "PublicKey") -> None:
+        raise AssertionError("only clients verify host keys")
+
+    def transport_ready(self) -> None:
+        ServerAuthentication(self.layer, self, self.server.settings.max_tries)
+
+    def transport_lost(self, error: BaseException) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        if self._keepalive is not None:
+            self._keepalive.stop()
+        if self._connection is not None:
+            self._connection.lost(error)
+        self.server.connection_ended(self, error)
+
+    # The policy of authentication.
+
+    def methods(self, user: str) -> tuple[str, ...]:
+        chain = self.server.users.chain
+        return chain[:1] if chain else self.server.users.methods()
+
+    def none(self, user: str) -> "Verdict | Deferred[Verdict]":
+        return self._judge(user, "none", maybe_deferred(self.server.users.allows_none, user))
+
+    def public_key(self, user: str, key: "PublicKey", signed: bool) -> "Verdict | Deferred[Verdict]":
+        answer = maybe_deferred(self.server.users.check_key, user, key)
+        return self._judge(user, "publickey", answer, f"{key.key_type} {key.fingerprint()}", signed)
+
+    def password(self, user: str, password: str) -> "Verdict | Deferred[Verdict]":
+        return self._judge(user, "password", maybe_deferred(self.server.users.check_password, user, password))
+
+    def interactive(self, user: str, answers: Sequence[str] | None) -> "Questions | Verdict | Deferred[Any]":
+        if answers is None:
+            return Questions([("Password: ", False)])
+        if len(answers) != 1 or len(answers[0].encode()) > 1024:
+            return None
+        answer = maybe_deferred(self.server.users.check_password, user, answers[0])
+        return self._judge(user, "keyboard-interactive", answer)
+
+    def banner(self, user: str) -> str:
+        return self.server.settings.banner
+
+    def attempt_failed(self, user: str, method: str, detail: str) -> None:
+        self.server.log("info", f"{self.source}: login of {user!r} by {method} failed: {detail}")
+
+    def granted(self, grant: Grant) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        self.grant = grant
+        settings = self.server.settings
+        self._connection = Connection(self.layer, self)
+        if settings.keepalive:
+            self._keepalive = Keepalive(self._connection, settings.keepalive, settings.keepalive_count)
+        self.server.logged_in(self)
+
+    def _judge(
+        self, user: str, method: str, answer: "Deferred[Any]", key: str | None = None, final: bool = True
+    ) -> "Verdict | Deferred[Verdict]":
+        """Turn what the users object says into a verdict; `final` is false for a mere question."""
+
+        def judge(options: Any) -> Verdict:
+            chain = self.server.users.chain
+            if not options:
+                return None
+            if final and method in chain:
+                done = self._passed[1] if self._passed[0] == user else ()
+                if method != chain[len(done)]:
+                    return None
+                done = (*done, method)
+                self._passed = (user, done)
+                if done != chain:
+                    return Partial((chain[len(done)],))
+            elif final and chain:
+                return None
+            return Grant(user, method, key, None if options is True else options)
+
+        verdict: Deferred[Verdict] = answer.add_callback(judge)
+        return verdict
+
+    # The owner of the connection.
+
+    def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol":
+        settings = self.server.settings
+        if kind != "session":
+            known = kind in ("direct-tcpip", "direct-streamlocal@openssh.com")
+            raise ChannelOpenFailed(1 if known else 3, f"{printable(kind)} is not offered")
+        if self._sessions >= settings.max_sessions:
+            raise ChannelOpenFailed(4, f"{settings.max_sessions} sessions are open")
+        self._sessions += 1
+        return SessionSetup(self, self.server.start_program, settings.accept_env)
+
+    def global_requested(self, kind: str, body: bytes) -> bytes | None:
+        """Refuse, which is also the answer that a keepalive wants."""
+        return None
+
+    def channel_ended(self, channel: "Channel") -> None:
+        self._sessions -= 1
+
+    def _grace_over(self) -> None:
+        seconds = self.server.settings.grace_time
+        self.layer.disconnect(LoginTimedOut(f"no login within {seconds:g} seconds"))

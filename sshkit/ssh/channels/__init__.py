@@ -1,0 +1,1 @@
+"""Kinds of channels, and what both sides of each have in common."""
