@@ -59,6 +59,18 @@ if TYPE_CHECKING:
     from .strict_modes import (
         check_strict_modes,
     )
+else:  # hidden from type checkers, whom it would make accept every misspelt name
+
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value: object = getattr(import_module(f"{__name__}.{home}"), name)
+        globals()[name] = value
+        return value
+
 
 _HOMES = {
     "authorized_keys": ("AuthorizedEntry", "AuthorizedKeys", "load_authorized_keys", "parse_authorized_keys"),
@@ -138,17 +150,6 @@ __all__ = [
     "write_private_key",
     "write_public_key",
 ]
-
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -398,6 +398,13 @@ def encrypted_pkcs8(kdf: bytes) -> bytes:
     return armour("ENCRYPTED PRIVATE KEY", body, 64)
 
 
+def test_a_curve_that_nobody_uses_is_unsupported() -> None:
+    curve = der(0xA0, der(6, bytes.fromhex("2b81040006")))
+    body = der(0x30, number(1), der(4, bytes(13) + b"\x01"), curve)
+    with pytest.raises(UnsupportedKey, match=r"^id: an algorithm of this key is not supported"):
+        parse_private_key(armour("EC PRIVATE KEY", body), None, "id")
+
+
 def pbkdf2(rounds: int) -> bytes:
     return der(0x30, der(6, bytes.fromhex("2a864886f70d01050c")), der(0x30, der(4, bytes(8)), number(rounds)))
 
