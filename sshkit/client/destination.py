@@ -8,9 +8,9 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from sshkit_keys.errors import SSHKitError
+from sshkit_keys.text import printable
 
 from sshkit.ssh.authentication.verdicts import user_name_fault
-from sshkit.ssh.text import printable
 
 HOST_FORBIDDEN = frozenset(" \t\r\n'\"`$\\;&<>|(){}*?!@/#")
 

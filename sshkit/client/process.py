@@ -7,6 +7,7 @@ changes, and the way it ended.
 from typing import TYPE_CHECKING, Any
 
 from sshkit_keys.errors import SSHKitError
+from sshkit_keys.text import printable
 
 from sshkit.deferred import Deferred
 from sshkit.ssh.channels.session import ExitSignal, ExitStatus, SignalRequest, WindowChange
@@ -14,7 +15,6 @@ from sshkit.ssh.channels.streams import StreamReader, StreamWriter
 from sshkit.ssh.connection.protocol import ChannelProtocol
 from sshkit.ssh.errors import ChannelClosed, LocalProtocolError
 from sshkit.ssh.messages.connection import EXTENDED_DATA_STDERR
-from sshkit.ssh.text import printable
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Clock, TerminalSize

@@ -1,7 +1,5 @@
-"""Keys made once for all tests of keys, and the rule for tests that need the real ssh-keygen."""
+"""Keys made once for all tests of keys, and the real ssh-keygen."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,16 +14,6 @@ KINDS = {
     "ecdsa521": ("ecdsa", 521),
     "rsa": ("rsa", 2048),
 }
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose peer is absent; where the project's own machines run, that is a failure."""
-    for marker in item.iter_markers("peer"):
-        name = marker.args[0]
-        if shutil.which(name) is None:
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"{name} is not installed")
-            pytest.skip(f"{name} is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sshkit_keys.errors import SSHKitError
+from sshkit_keys.text import printable
 
 from sshkit.deferred import Deferred, Failure
 from sshkit.ssh.authentication.methods import CLIENT_METHODS
@@ -16,7 +17,6 @@ from sshkit.ssh.authentication.verdicts import SERVICE, Attempt
 from sshkit.ssh.errors import AuthenticationFailed, RemoteProtocolError
 from sshkit.ssh.messages import authentication as messages
 from sshkit.ssh.messages import transport as transport_messages
-from sshkit.ssh.text import printable
 from sshkit.ssh.transport.layer import COMMON, UNKNOWN, TransportLayer
 from sshkit.ssh.transport.phases import table, through
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 USERAUTH = "ssh-userauth"
 MAX_REQUESTS = 64  #: requests of one login (R12)
 MAX_BANNERS = 16
+MAX_BANNER = 16 * 1024  #: characters shown of one
 T = TypeVar("T")
 
 
@@ -213,7 +214,9 @@ class ClientAuthentication:
         done.callback(self.layer)
 
     def banner_received(self, payload: memoryview) -> None:
-        text = printable(messages.UserauthBanner.decode(payload).text, keep="\n\t").replace("\\x0d\n", "\n")
+        text = printable(messages.UserauthBanner.decode(payload).text, MAX_BANNER, keep="\n\t").replace(
+            "\\r\n", "\n"
+        )
         self._banners += 1
         if self._banners > MAX_BANNERS:
             raise RemoteProtocolError(f"more than {MAX_BANNERS} banners")

@@ -8,6 +8,7 @@ of the table `methods.SERVER_METHODS`.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader
 
 from sshkit.deferred import Deferred, Failure
@@ -15,7 +16,6 @@ from sshkit.ssh.authentication.verdicts import SERVICE, Grant, Partial, Verdict,
 from sshkit.ssh.errors import RemoteProtocolError, ServiceNotAvailable, TooManyAuthenticationFailures
 from sshkit.ssh.messages import authentication as messages
 from sshkit.ssh.messages import transport as transport_messages
-from sshkit.ssh.text import printable
 from sshkit.ssh.transport.layer import COMMON, UNKNOWN, TransportLayer
 from sshkit.ssh.transport.phases import table, through
 

@@ -8,6 +8,8 @@ from collections import deque
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
 
+from sshkit_keys.text import printable
+
 from sshkit.deferred import Deferred, Failure
 from sshkit.ssh.connection import channel_states as states
 from sshkit.ssh.connection.channel import Channel
@@ -21,7 +23,6 @@ from sshkit.ssh.errors import (
 )
 from sshkit.ssh.messages import authentication as authentication_messages
 from sshkit.ssh.messages import connection as messages
-from sshkit.ssh.text import printable
 from sshkit.ssh.transport.layer import COMMON, UNKNOWN
 from sshkit.ssh.transport.phases import table
 

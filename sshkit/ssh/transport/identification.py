@@ -1,8 +1,9 @@
 """The first line of a connection (RFC 4253 section 4.2)."""
 
+from sshkit_keys.text import printable
+
 from sshkit.ssh.ciphers.packet import Opened
 from sshkit.ssh.errors import RemoteProtocolError, VersionNotSupported
-from sshkit.ssh.text import printable
 
 MAX_LINE = 255  #: bytes with CR LF, for the identification itself (RFC 4253 section 4.2)
 MAX_BEFORE_LINE = 8192  #: bytes of one line that a server may send before it (R19)

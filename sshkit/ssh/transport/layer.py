@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sshkit_keys.errors import SSHKitError
+from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader
 
 from sshkit.deferred import Deferred
@@ -22,7 +23,6 @@ from sshkit.ssh.errors import (
     ServiceNotAvailable,
 )
 from sshkit.ssh.messages import transport as messages
-from sshkit.ssh.text import printable
 from sshkit.ssh.transport.exchange import Exchange
 from sshkit.ssh.transport.identification import MAX_BEFORE_LINES, LineOpener, parse_identification
 from sshkit.ssh.transport.packet_reader import Handlers, PacketReader

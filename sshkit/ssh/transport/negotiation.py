@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sshkit_keys.text import printable
+
 from sshkit.ssh.algorithms import Algorithms
 from sshkit.ssh.ciphers.packet import Cipher
 from sshkit.ssh.errors import KeyExchangeFailed
 from sshkit.ssh.key_exchange.method import Method
 from sshkit.ssh.macs.hmac_sha2 import MAC
 from sshkit.ssh.messages.transport import KexInit
-from sshkit.ssh.text import printable
 
 COOKIE_SIZE = 16
 NO_COMPRESSION = ("none",)

@@ -2,18 +2,19 @@
 
 from typing import TYPE_CHECKING
 
+from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader, string
 
 from sshkit.ssh.authentication.methods.method import ClientMethod
 from sshkit.ssh.errors import RemoteProtocolError
 from sshkit.ssh.messages.authentication import UserauthInfoRequest, UserauthInfoResponse, UserauthRequest
-from sshkit.ssh.text import printable
 
 if TYPE_CHECKING:
     from sshkit.ssh.authentication.server import ServerAuthentication
 
 MAX_PROMPTS = 16  #: questions of one round (R12)
 MAX_ROUNDS = 16
+MAX_TEXT = 4096  #: characters shown of an instruction or a prompt
 
 
 def serve_interactive(server: "ServerAuthentication", request: UserauthRequest, reader: WireReader) -> object:
@@ -45,11 +46,11 @@ class InteractiveClient(ClientMethod):
             raise RemoteProtocolError(f"{message.count} questions in round {self._rounds}")
         reader = WireReader(message.body)
         prompts = [
-            (printable(reader.string("prompt"), keep="\n\t"), reader.boolean("echo"))
+            (printable(reader.string("prompt"), MAX_TEXT, keep="\n\t"), reader.boolean("echo"))
             for _ in range(message.count)
         ]
         reader.finish("USERAUTH_INFO_REQUEST")
-        title, instruction = printable(message.title), printable(message.instruction, keep="\n\t")
+        title, instruction = printable(message.title), printable(message.instruction, MAX_TEXT, keep="\n\t")
         if not prompts:
             if title or instruction:
                 self.client.credentials.show_banner(f"{title}\n{instruction}".strip())

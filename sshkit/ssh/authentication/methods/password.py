@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader, boolean, string
 
 from sshkit.ssh.authentication.methods.method import ClientMethod
 from sshkit.ssh.messages.authentication import UserauthPasswordChangeRequest, UserauthRequest
-from sshkit.ssh.text import printable
 
 if TYPE_CHECKING:
     from sshkit.ssh.authentication.server import ServerAuthentication
