@@ -18,7 +18,6 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from asyncio import CancelledError
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
@@ -91,5 +90,7 @@ def resolve() -> type[CancelledError]:
     return cast("type[CancelledError]", module.CancelledError)
 
 
-if not TYPE_CHECKING:
+if TYPE_CHECKING:
+    from asyncio import CancelledError
+else:
     CancelledError = resolve()

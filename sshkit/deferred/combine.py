@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from sshkit.deferred.cancelled import CancelledError
 from sshkit.deferred.coroutines import ensure_deferred
-from sshkit.deferred.deferred import PATIENT, Deferred
+from sshkit.deferred.deferred import CALLED, PATIENT, Deferred
 from sshkit.deferred.errors import FirstError
 from sshkit.deferred.failure import Failure
 from sshkit.deferred.waiter import PENDING
@@ -53,7 +53,7 @@ class Combined(Deferred[T]):
         self._left -= 1
         if self._decided is PENDING:
             self._seen(index, outcome)
-        if self._left:
+        if self._left or self._state & CALLED:  # fired inside `_seen`, when the rest were cancelled
             return None
         if self._decided is PENDING:
             self._decided = self._last()
@@ -61,17 +61,15 @@ class Combined(Deferred[T]):
         return self.resolve(self._decided)
 
     def _seen(self, index: int, outcome: Any) -> None:
-        raise NotImplementedError
+        """Take the outcome of one, and `_decide` if it settles the matter."""
 
     def _last(self) -> Any:
         """Return the outcome, where all have ended and none of them decided."""
-        raise NotImplementedError
 
     def _decide(self, outcome: Any) -> None:
         self._decided = outcome
-        if self._left:
-            for part in tuple(self._parts):
-                part.cancel()
+        for part in tuple(self._parts):
+            part.cancel()
 
     def _cancel_work(self) -> None:
         if self._decided is PENDING:

@@ -96,15 +96,17 @@ class CoroutineDeferred(Deferred[T]):
     def woken(self, outcome: Any) -> Deferred[Any] | None:
         """Run the coroutine to its next wait: the Deferred that it waits for has fired."""
         self._wait.outcome = outcome
-        if self._must_cancel:
-            if not isinstance(outcome, Failure):
-                self._wait.deferred.undelivered(outcome)
-            elif isinstance(outcome.exception, CancelledError):
-                self._must_cancel = False  # the wait raises it by itself
+        if isinstance(outcome, Failure) and isinstance(outcome.exception, CancelledError):
+            # The wait raises it by itself; only the message of whoever cancelled would be missing.
+            self._must_cancel = self._message is not None
+        elif not self._must_cancel:
+            self._message = None
+        elif not isinstance(outcome, Failure):
+            self._wait.deferred.undelivered(outcome)
         try:
             return self._step()
         finally:
-            del self
+            del self, outcome
 
     def _step(self) -> Deferred[Any] | None:
         """Run the coroutine to its next wait; return self if it has ended and there is something to run."""
@@ -146,8 +148,9 @@ class CoroutineDeferred(Deferred[T]):
                 return None
 
     def _cancellation(self) -> CancelledError:
+        message, self._message = self._message, None
         self._must_cancel = False
-        return CancelledError() if self._message is None else CancelledError(self._message)
+        return CancelledError() if message is None else CancelledError(message)
 
     def _step_as_task(self, loop: AbstractEventLoop, error: BaseException | None) -> Any:
         """Run the coroutine to its next wait, as the current task of asyncio's running loop."""

@@ -155,7 +155,9 @@ def test_cancelling_the_deferred_cancels_the_task(run: Runner) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["value", ValueError("other")])
-def test_a_cancelled_task_gets_the_cancellation_whatever_the_canceller_fires(run: Runner, outcome: Any) -> None:
+def test_a_cancelled_task_gets_the_cancellation_whatever_the_canceller_fires(
+    run: Runner, outcome: Any
+) -> None:
     def fire(deferred: Deferred[Any]) -> None:
         if isinstance(outcome, Exception):
             deferred.errback(outcome)
@@ -274,7 +276,12 @@ def test_the_waiter_answers_like_a_future() -> None:
         waiter.add_done_callback(seen.append)
         assert not waiter.done()
         deferred.callback(3)
-        assert (waiter.done(), waiter.cancelled(), waiter.result(), waiter.exception()) == (True, False, 3, None)
+        assert (waiter.done(), waiter.cancelled(), waiter.result(), waiter.exception()) == (
+            True,
+            False,
+            3,
+            None,
+        )
         await asyncio.sleep(0)
         assert seen == [waiter, waiter]
         waiter.add_done_callback(seen.append)
@@ -421,6 +428,47 @@ def test_a_cancel_from_asyncio_does_not_resume_the_coroutine_inside_the_call(run
             await deferred
         assert seen == [("from asyncio",)]
         assert not tasks[0].cancel()
+
+    run(main)
+
+
+def test_the_message_of_a_cancel_survives_a_slow_wait_and_is_not_kept_for_another(run: Runner) -> None:
+    async def main() -> None:
+        tasks: list[Any] = []
+        cleaned: Deferred[None] = Deferred()
+        other: Deferred[None] = Deferred()
+
+        async def inner() -> str:
+            try:
+                await Deferred[None]()
+            except asyncio.CancelledError:
+                await cleaned
+                if not tasks[1:]:
+                    raise
+            return "kept"
+
+        async def work() -> Any:
+            tasks.append(asyncio.current_task())
+            found: list[Any] = []
+            for awaited in (ensure_deferred(inner()), other):
+                try:
+                    found.append(await awaited)
+                except asyncio.CancelledError as error:
+                    found.append(error.args)
+            return found
+
+        for keep in (False, True):
+            tasks.clear()
+            other = Deferred()
+            cleaned = Deferred()
+            deferred = ensure_deferred(work())
+            if keep:
+                tasks.append("keep")
+            tasks[0].cancel("message")
+            await asyncio.sleep(0)
+            cleaned.callback(None)
+            other.cancel()
+            assert await deferred == ["kept" if keep else ("message",), ()]
 
     run(main)
 
@@ -594,7 +642,9 @@ def test_asyncio_run_until_complete_and_gather_take_deferreds(run: Runner) -> No
     run(main)
 
 
-def test_an_unhandled_failure_taken_by_a_task_is_not_reported(run: Runner, unhandled: list[tuple[Failure, str]]) -> None:
+def test_an_unhandled_failure_taken_by_a_task_is_not_reported(
+    run: Runner, unhandled: list[tuple[Failure, str]]
+) -> None:
     async def main() -> None:
         with pytest.raises(ValueError, match="x"):
             await fail(ValueError("x"))

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
-
-from sshkit.deferred import AlreadyCalledError, Deferred, Failure, NotFiredError, WaitsForItselfError, fail, succeed
 from sshkit_keys.errors import SSHKitError
+
+from sshkit.deferred import (
+    AlreadyCalledError,
+    Deferred,
+    Failure,
+    NotFiredError,
+    WaitsForItselfError,
+    fail,
+    succeed,
+)
 
 
 def boom(value: Any) -> Any:
@@ -15,7 +24,9 @@ def boom(value: Any) -> Any:
 def test_callbacks_run_in_order_each_with_what_the_one_before_returned() -> None:
     deferred: Deferred[int] = Deferred()
     seen: list[Any] = []
-    deferred.add_callback(lambda v: v + 1).add_callback(lambda v: seen.append(v) or str(v)).add_callback(seen.append)
+    deferred.add_callback(lambda v: v + 1).add_callback(lambda v: seen.append(v) or str(v)).add_callback(
+        seen.append
+    )
     assert not deferred.called
     deferred.callback(1)
     assert deferred.called
@@ -107,6 +118,19 @@ def test_a_callback_added_by_a_callback_of_the_same_deferred_comes_last() -> Non
     assert seen == ["first", "second", ("third", "xy")]
 
 
+def test_an_errback_added_by_an_errback_of_the_same_deferred_comes_last() -> None:
+    deferred: Deferred[int] = Deferred()
+    seen: list[Any] = []
+
+    def first(failure: Failure) -> Failure:
+        deferred.add_errback(lambda f: seen.append(f.check(KeyError)))
+        return Failure(KeyError())
+
+    deferred.add_errback(first)
+    deferred.errback(ValueError())
+    assert seen == [KeyError]
+
+
 def test_result_before_there_is_an_outcome_is_an_error() -> None:
     deferred: Deferred[int] = Deferred()
     with pytest.raises(NotFiredError, match="not fired"):
@@ -195,7 +219,7 @@ def test_a_callback_that_returns_its_own_deferred_fails() -> None:
 
 def test_100000_deferreds_chained_forwards_fire_without_recursion() -> None:
     deferreds: list[Deferred[int]] = [Deferred() for _ in range(100_000)]
-    for one, following in zip(deferreds, deferreds[1:], strict=False):
+    for one, following in itertools.pairwise(deferreds):
         one.add_callback(lambda _, following=following: following)
     for one in deferreds[:-1]:
         one.callback(0)

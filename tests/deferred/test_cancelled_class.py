@@ -17,9 +17,11 @@ def python(code: str) -> str:
 
 
 SAME = """
-print(asyncio.CancelledError is CancelledError is asyncio.exceptions.CancelledError is sys.modules["asyncio.exceptions"].CancelledError)
-print(asyncio.exceptions.__spec__.name, asyncio.exceptions.__file__.endswith("exceptions.py"), asyncio.exceptions.__package__)
-print(type(asyncio.exceptions.__spec__.loader).__name__, asyncio.exceptions.__loader__ is asyncio.exceptions.__spec__.loader)
+module = asyncio.exceptions
+print(asyncio.CancelledError is CancelledError is module.CancelledError)
+print(module is sys.modules[module.__name__])
+print(module.__spec__.name, module.__file__.endswith("exceptions.py"), module.__package__)
+print(type(module.__spec__.loader).__name__, module.__loader__ is module.__spec__.loader)
 future = asyncio.new_event_loop().create_future()
 future.cancel()
 try:
@@ -28,7 +30,7 @@ except CancelledError:
     print("caught")
 asyncio.new_event_loop().close()
 """
-EXPECTED = "True\nasyncio.exceptions True asyncio\nSourceFileLoader True\ncaught\n"
+EXPECTED = "True\nTrue\nasyncio.exceptions True asyncio\nSourceFileLoader True\ncaught\n"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,9 @@ class Spec:
 
 
 @pytest.mark.parametrize("specs", [[Spec(None)], [Spec([]), Spec(None)]])
-def test_what_cannot_be_run_alone_is_not_preloaded(monkeypatch: pytest.MonkeyPatch, specs: list[Spec]) -> None:
+def test_what_cannot_be_run_alone_is_not_preloaded(
+    monkeypatch: pytest.MonkeyPatch, specs: list[Spec]
+) -> None:
     monkeypatch.setattr(sys, "meta_path", [NoAsyncio(*specs)])
     assert cancelled._preload() is None
 
@@ -96,7 +100,9 @@ def test_what_no_finder_knows_is_not_preloaded(
     assert cancelled._preload() is None
 
 
-def test_the_preloaded_module_is_found_once_by_name_and_by_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_preloaded_module_is_found_once_by_name_and_by_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     module = cancelled._preload()
     assert isinstance(module, ModuleType)

@@ -15,6 +15,7 @@ from sshkit.deferred import (
     Failure,
     NoSchedulerError,
     as_deferred,
+    coroutines,
     ensure_deferred,
     fail,
     maybe_deferred,
@@ -389,6 +390,13 @@ def test_a_dropped_coroutine_is_closed() -> None:
     assert seen == ["closed"]
 
 
+def test_where_asyncio_is_not_loaded_no_loop_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coroutines, "_get_running_loop", None)
+    monkeypatch.delitem(sys.modules, "asyncio", raising=False)
+    assert coroutines.running_loop() is None
+    assert "asyncio" not in sys.modules
+
+
 def test_nothing_here_imports_asyncio() -> None:
     code = """if True:
         import sys
@@ -403,7 +411,7 @@ def test_nothing_here_imports_asyncio() -> None:
             e.result()
         except CancelledError:
             pass
-        heavy = {"asyncio", "logging", "traceback", "inspect", "dataclasses", "subprocess", "socket", "threading"}
+        heavy = {"asyncio", "logging", "traceback", "inspect", "dataclasses", "socket", "threading"}
         print(sorted(heavy & set(sys.modules)))
     """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

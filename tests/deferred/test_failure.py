@@ -109,10 +109,9 @@ def test_a_failure_that_an_errback_passes_on_is_reported_once(unhandled: Unhandl
 
 
 def test_a_failure_passed_to_an_outer_deferred_is_the_outer_ones_to_report(unhandled: Unhandled) -> None:
-    inner: Deferred[int] = Deferred()
-    outer = succeed(0).add_callback(lambda _: inner)
-    inner.errback(ValueError("x"))
-    del inner
+    inners: list[Deferred[int]] = [Deferred()]
+    outer = succeed(0).add_callback(lambda _: inners[0])
+    inners.pop().errback(ValueError("x"))
     assert unhandled == []
     del outer
     assert len(unhandled) == 1
@@ -203,7 +202,11 @@ def test_the_environment_switches_debug_mode_on() -> None:
     code = "from sshkit.deferred import Deferred; print(Deferred.debug)"
     for value, expected in (("1", "True"), ("", "False")):
         out = subprocess.run(
-            [sys.executable, "-c", code], env={"SSHKIT_DEBUG": value}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={"SSHKIT_DEBUG": value},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert out.stdout.strip() == expected
 
