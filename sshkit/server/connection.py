@@ -7,6 +7,8 @@ a client gets.  `Server` makes it and lends it what all its connections share.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sshkit_keys.text import printable
+
 from sshkit.deferred import Deferred, Failure, maybe_deferred
 from sshkit.server.session import SessionSetup
 from sshkit.ssh.authentication.server import Questions, ServerAuthentication
@@ -14,7 +16,6 @@ from sshkit.ssh.authentication.verdicts import Grant, Partial, Verdict
 from sshkit.ssh.connection.connection import Connection
 from sshkit.ssh.connection.keepalive import Keepalive
 from sshkit.ssh.errors import ChannelOpenFailed, RemoteProtocolError
-from sshkit.ssh.text import printable
 from sshkit.ssh.transport.layer import TransportLayer
 
 if TYPE_CHECKING:
