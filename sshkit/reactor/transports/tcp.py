@@ -66,6 +66,9 @@ class StreamTransport:
         "interest",
     )
 
+    #: What `write` was given may be reused when it returns; asyncio's own transports do not promise that.
+    copies_on_write = True
+
     def __init__(
         self, reactor: "ReactorCore", sock: socket.socket, protocol: Any, peername: Any = None
     ) -> None:
@@ -123,6 +126,8 @@ class StreamTransport:
                 buffer = protocol.get_buffer(-1)
                 size = sock.recv_into(buffer)
             except _NO_DATA_YET:
+                if rounds < READS_A_TURN:  # it took a buffer for more, and there is no more: it may let it go
+                    protocol.buffer_updated(0)
                 return
             except OSError as error:
                 self._connection_failed(error)

@@ -74,10 +74,12 @@ class PacketReader:
         """Handle every whole packet, now that `nbytes` more have come."""
         end = self._end = self._end + nbytes
         self.bytes_received += nbytes
-        if self.suspended or end - self._start < self.opener.needed:
-            return
         buffer = self._buffer
-        assert buffer is not None
+        if self.suspended or end - self._start < self.opener.needed or buffer is None:
+            if not end and buffer is not None:  # nothing came into it
+                self._buffer = None
+                give(buffer)
+            return
         writer = self.writer
         writer.corked = True
         try:
