@@ -1,0 +1,1 @@
+"""Terminals: their modes on the wire."""
