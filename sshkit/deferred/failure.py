@@ -14,6 +14,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
+from sshkit_keys.text import printable
+
 from sshkit.deferred.cancelled import CancelledError
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Frames kept of the place where a Deferred was made or fired: deeper ones are the reactor's.
 DEBUG_FRAMES = 12
+
+#: Characters of a message, or of a line of a traceback, that are shown: more is no help to a reader.
+LINE_LIMIT = 4096
 
 
 class Carrier:
@@ -86,27 +91,15 @@ class Failure(Carrier):
         from traceback import TracebackException
 
         report = TracebackException(type(self.exception), self.exception, self.traceback)
-        return "".join(printable(line, keep="\n") for line in report.format())
+        return "".join(printable(line, LINE_LIMIT, keep="\n") for line in report.format())
 
     def __str__(self) -> str:
-        message = printable(str(self.exception))
+        message = printable(str(self.exception), LINE_LIMIT)
         name = type(self.exception).__qualname__
         return f"{name}: {message}" if message else name
 
     def __repr__(self) -> str:
         return f"<Failure {self}>"
-
-
-def printable(text: str, keep: str = "") -> str:
-    """Return `text` with every character that is not printable escaped, those of `keep` excepted."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character
-        if character.isprintable() or character in keep
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
 
 
 class Note:

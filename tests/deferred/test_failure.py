@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import subprocess
 import sys
 import traceback
@@ -203,7 +204,7 @@ def test_the_environment_switches_debug_mode_on() -> None:
     for value, expected in (("1", "True"), ("", "False")):
         out = subprocess.run(
             [sys.executable, "-c", code],
-            env={"SSHKIT_DEBUG": value},
+            env=os.environ | {"SSHKIT_DEBUG": value},
             capture_output=True,
             text=True,
             check=True,
