@@ -1,1 +1,151 @@
-"""sshkit: an SSH client, server and library on its own event-driven core."""
+"""sshkit: an SSH client, server and library on its own event-driven core.
+
+Names are loaded on use (PEP 562), so that a program that needs one room does not pay for the others.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sshkit_keys.errors import SSHKitError
+
+    from sshkit import blocking, testing
+    from sshkit.client.connect import connect
+    from sshkit.client.connection import ClientConnection
+    from sshkit.client.destination import InvalidDestination
+    from sshkit.client.host_keys import HostKeyChanged, HostKeyRevoked, HostKeyUnknown
+    from sshkit.client.process import ClientProcess, CommandFailed, OutputTooLarge, Result
+    from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, gather, race
+    from sshkit.interfaces import TerminalSize
+    from sshkit.reactor import ConnectError, ConnectTimeout, ListenError, ResolveError
+    from sshkit.reactor.current import current as current_reactor
+    from sshkit.reactor.running import run
+    from sshkit.server.handler import Session
+    from sshkit.server.limits import MaxStartups
+    from sshkit.server.server import Server, Settings, serve
+    from sshkit.server.users import EveryUser, Users
+    from sshkit.ssh.algorithms import Algorithms
+    from sshkit.ssh.channels.streams import StreamReader, StreamWriter
+    from sshkit.ssh.errors import (
+        AuthenticationFailed,
+        ChannelClosed,
+        ChannelOpenFailed,
+        ChannelRequestFailed,
+        ClosedByApplication,
+        ConnectionLost,
+        DisconnectedByPeer,
+        HostKeyNotVerified,
+        KeyExchangeFailed,
+        LocalProtocolError,
+        RemoteProtocolError,
+    )
+    from sshkit.ssh.transport.rekeying import RekeyLimits
+
+__version__ = "0.1.0"
+
+#: Where each public name lives.
+_HOMES = {
+    "sshkit_keys.errors": ("SSHKitError",),
+    "sshkit.client.connect": ("connect",),
+    "sshkit.client.connection": ("ClientConnection",),
+    "sshkit.client.destination": ("InvalidDestination",),
+    "sshkit.client.host_keys": ("HostKeyChanged", "HostKeyRevoked", "HostKeyUnknown"),
+    "sshkit.client.process": ("ClientProcess", "CommandFailed", "OutputTooLarge", "Result"),
+    "sshkit.deferred": ("CancelledError", "Deferred", "Failure", "ensure_deferred", "gather", "race"),
+    "sshkit.interfaces": ("TerminalSize",),
+    "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ResolveError"),
+    "sshkit.reactor.running": ("run",),
+    "sshkit.server.handler": ("Session",),
+    "sshkit.server.limits": ("MaxStartups",),
+    "sshkit.server.server": ("Server", "Settings", "serve"),
+    "sshkit.server.users": ("EveryUser", "Users"),
+    "sshkit.ssh.algorithms": ("Algorithms",),
+    "sshkit.ssh.channels.streams": ("StreamReader", "StreamWriter"),
+    "sshkit.ssh.errors": (
+        "AuthenticationFailed",
+        "ChannelClosed",
+        "ChannelOpenFailed",
+        "ChannelRequestFailed",
+        "ClosedByApplication",
+        "ConnectionLost",
+        "DisconnectedByPeer",
+        "HostKeyNotVerified",
+        "KeyExchangeFailed",
+        "LocalProtocolError",
+        "RemoteProtocolError",
+    ),
+    "sshkit.ssh.transport.rekeying": ("RekeyLimits",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_ROOMS = ("blocking", "testing")
+
+__all__ = [
+    "Algorithms",
+    "AuthenticationFailed",
+    "CancelledError",
+    "ChannelClosed",
+    "ChannelOpenFailed",
+    "ChannelRequestFailed",
+    "ClientConnection",
+    "ClientProcess",
+    "ClosedByApplication",
+    "CommandFailed",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionLost",
+    "Deferred",
+    "DisconnectedByPeer",
+    "EveryUser",
+    "Failure",
+    "HostKeyChanged",
+    "HostKeyNotVerified",
+    "HostKeyRevoked",
+    "HostKeyUnknown",
+    "InvalidDestination",
+    "KeyExchangeFailed",
+    "ListenError",
+    "LocalProtocolError",
+    "MaxStartups",
+    "OutputTooLarge",
+    "RekeyLimits",
+    "RemoteProtocolError",
+    "ResolveError",
+    "Result",
+    "SSHKitError",
+    "Server",
+    "Session",
+    "Settings",
+    "StreamReader",
+    "StreamWriter",
+    "TerminalSize",
+    "Users",
+    "blocking",
+    "connect",
+    "current_reactor",
+    "ensure_deferred",
+    "gather",
+    "race",
+    "run",
+    "serve",
+    "testing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _ROOMS:
+        return import_module(f"sshkit.{name}")
+    if name == "current_reactor":
+        from sshkit.reactor.current import current
+
+        return current
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'sshkit' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,17 @@
-"""Test doubles for programs that use sshkit: a clock, a transport and whole connections in memory."""
+"""Test doubles for programs that use sshkit: a network in memory, a clock, transports.
+
+``MemoryReactor().run(main())`` runs a test without sockets; see `sshkit.testing.reactor`.
+"""
 
 from sshkit.testing.clock import MemoryClock
-from sshkit.testing.transport import MemoryTransport, connect_in_memory
+from sshkit.testing.reactor import Deadlock, MemoryReactor
+from sshkit.testing.transport import MemoryPair, MemoryTransport, connect_in_memory
 
-__all__ = ["MemoryClock", "MemoryTransport", "connect_in_memory"]
+__all__ = [
+    "Deadlock",
+    "MemoryClock",
+    "MemoryPair",
+    "MemoryReactor",
+    "MemoryTransport",
+    "connect_in_memory",
+]

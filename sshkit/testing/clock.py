@@ -81,6 +81,12 @@ class MemoryClock:
                 self.turn()
         self._now = end
 
+    def next_due(self) -> float | None:
+        """Return when the next call falls due, or None."""
+        while self._calls and not (self._calls[0][2].active and self._calls[0][2].when == self._calls[0][0]):
+            heappop(self._calls)
+        return self._calls[0][0] if self._calls else None
+
     def add(self, call: MemoryCall) -> None:
         """Queue a call; the business of calls that were reset."""
         self._number += 1

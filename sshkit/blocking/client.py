@@ -1,0 +1,149 @@
+"""`connect`, `run` and `start` that wait.
+
+Timeouts are those of the library's own calls; what has none there takes one here.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sshkit.blocking.thread import ReactorThread, shared
+from sshkit.client.connect import connect as connect_async
+from sshkit.client.connection import CLOSE_TIMEOUT, OPEN_TIMEOUT, ClientConnection
+from sshkit.client.process import ClientProcess, Result
+from sshkit.deferred import Deferred
+from sshkit.interfaces import TerminalSize
+from sshkit.ssh.channels.streams import StreamReader, StreamWriter
+
+READ_TIMEOUT = 3600.0  #: seconds that a read or a write waits unless told otherwise
+
+
+class BlockingReader:
+    """Standard output or error of a command; reads wait for at most `timeout` seconds (None: for ever)."""
+
+    def __init__(self, thread: ReactorThread, stream: StreamReader) -> None:
+        self._thread = thread
+        self._stream = stream
+
+    def read(self, size: int = -1, *, timeout: float | None = READ_TIMEOUT) -> bytes:
+        """Read up to `size` bytes as soon as there are any; -1 reads to the end.  b"" is the end."""
+        return self._thread.call(self._stream.read, size, timeout=timeout)
+
+    def read_line(self, *, timeout: float | None = READ_TIMEOUT) -> bytes:
+        """Read to the next newline, which stays at the end; without one, the rest."""
+        return self._thread.call(self._stream.read_line, timeout=timeout)
+
+    def read_exactly(self, size: int, *, timeout: float | None = READ_TIMEOUT) -> bytes:
+        """Read `size` bytes; EOFError if the stream ends before."""
+        return self._thread.call(self._stream.read_exactly, size, timeout=timeout)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.read_line():
+            yield line
+
+
+class BlockingWriter:
+    """Standard input of a command."""
+
+    def __init__(self, thread: ReactorThread, stream: StreamWriter) -> None:
+        self._thread = thread
+        self._stream = stream
+
+    def write(self, data: bytes | str, *, timeout: float | None = READ_TIMEOUT) -> None:
+        """Send bytes, or text as UTF-8; waits while the command takes no more."""
+
+        def write() -> Deferred[None]:
+            self._stream.write(data)
+            return self._stream.drain()
+
+        self._thread.call(write, timeout=timeout)
+
+    def close(self) -> None:
+        """Say that nothing more comes."""
+        self._thread.do(self._stream.write_eof)
+
+
+class BlockingProcess:
+    """What runs on the other side."""
+
+    def __init__(self, thread: ReactorThread, process: ClientProcess) -> None:
+        self._thread = thread
+        self.process = process  #: the library's own object, for the reactor's thread
+        self.stdin = BlockingWriter(thread, process.stdin)
+        self.stdout = BlockingReader(thread, process.stdout)
+        self.stderr = BlockingReader(thread, process.stderr)
+
+    @property
+    def exit_status(self) -> int | None:
+        """What it returned; None while it runs, or where a signal ended it."""
+        return self.process.exit_status
+
+    @property
+    def exit_signal(self) -> str | None:
+        """The signal that ended it, without SIG, or None."""
+        return self.process.exit_signal
+
+    def wait(self, *, timeout: float | None = READ_TIMEOUT) -> int | None:
+        """Wait for the end; return the exit status."""
+        return self._thread.call(self.process.wait, timeout=timeout).exit_status
+
+    def communicate(self, data: bytes | None = None, *, timeout: float | None = READ_TIMEOUT) -> Result:
+        """Send `data` and the end of input, read both streams to their end, and wait."""
+        return self._thread.call(self.process.communicate, data, timeout=timeout)
+
+    def send_signal(self, name: str) -> None:
+        """Send a signal: "TERM", "INT" ..."""
+        self._thread.do(self.process.send_signal, name)
+
+    def resize(self, size: TerminalSize) -> None:
+        """Tell the terminal its new size."""
+        self._thread.do(self.process.resize, size)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._thread.do(self.process.close)
+
+    def __enter__(self) -> "BlockingProcess":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class BlockingConnection:
+    """A connection that waits.  `connection` is the library's own object, for the reactor's thread."""
+
+    def __init__(self, thread: ReactorThread, connection: ClientConnection) -> None:
+        self._thread = thread
+        self.connection = connection
+
+    def run(self, command: str | None = None, **options: Any) -> Result:
+        """Run a command and wait for all it writes; takes what `ClientConnection.run` takes."""
+        return self._thread.call(lambda: self.connection.run(command, **options), timeout=None)
+
+    def start(self, command: str | None = None, **options: Any) -> BlockingProcess:
+        """Start a command and return its streams; takes what `ClientConnection.start` takes."""
+        process = self._thread.call(lambda: self.connection.start(command, **options), timeout=None)
+        return BlockingProcess(self._thread, process)
+
+    def shell(self, *, terminal: str | None = "xterm", timeout: float = OPEN_TIMEOUT) -> BlockingProcess:
+        """Start the login shell, on a terminal unless `terminal` is None."""
+        return self.start(None, terminal=terminal, timeout=timeout)
+
+    def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:
+        """Close the connection."""
+        self._thread.call(self.connection.close, timeout=timeout)
+
+    def __enter__(self) -> "BlockingConnection":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def connect(destination: str, **options: Any) -> BlockingConnection:
+    """Connect and log in; takes what `sshkit.connect` takes, and fails as it does."""
+    thread = shared()
+    connection = thread.call(
+        lambda: connect_async(destination, reactor=thread.reactor, **options), timeout=None
+    )
+    return BlockingConnection(thread, connection)
