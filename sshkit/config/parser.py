@@ -51,6 +51,11 @@ class Setting(Generic[T]):
         self.value = value
         self.place = place
 
+    @property
+    def is_default(self) -> bool:
+        """Nobody has set it."""
+        return self.place is DEFAULT
+
     def __repr__(self) -> str:
         return f"<Setting {self.value!r} of {self.place}>"
 
