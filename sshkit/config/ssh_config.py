@@ -1,4 +1,4 @@
-"""Reads ssh_config files: which blocks are about this host, and the first value of each keyword (ssh_config(5)).
+"""Reads ssh_config files: the blocks about this host, the first value of each keyword (ssh_config(5)).
 
 Called by the command with the lines of its own command line first, then the user's file, then the
 system's.  Blocks (Host, Match) and Include are understood here; values in `client_options`.
@@ -142,11 +142,8 @@ class _Reader:
             criterion = word.removeprefix("!").lower()
             index += 1
             if criterion == "all":
-                if (
-                    len(words) - index
-                    or index > 2
-                    or (index == 2 and words[0].lower() not in ("final", "canonical"))
-                ):
+                before = [word.lower() for word in words[: index - 1]]
+                if negated or index < len(words) or before not in ([], ["final"], ["canonical"]):
                     line.fail('Match: "all" stands alone')
                 holds = True
             elif criterion == "final":
@@ -178,7 +175,7 @@ class _Reader:
             return bool(match_list(facts.user, patterns))
         if criterion in ("exec", "localnetwork", "tagged", "command", "version", "sessiontype"):
             line.fail(f"Match {criterion} is not supported yet")
-        line.fail(f"Match: unknown criterion {quoted(criterion)}")
+        return line.fail(f"Match: unknown criterion {quoted(criterion)}")
 
     def _hostname(self) -> str:
         """Return the name to connect to as far as it is known yet."""
