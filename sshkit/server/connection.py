@@ -38,11 +38,13 @@ class ServerConnection:
         "_grace",
         "_keepalive",
         "_passed",
+        "_refusal",
         "_sessions",
         "grant",
         "layer",
         "server",
         "source",
+        "users",
     )
 
     def __init__(self, server: "Server") -> None:
@@ -53,6 +55,8 @@ class ServerConnection:
         self._keepalive: Keepalive | None = None
         self._sessions = 0
         self._passed: tuple[str, tuple[str, ...]] = ("", ())  # methods of the chain that a user has done
+        self._refusal = ""  # why the request in work was refused, for the log
+        self.users = server.users.for_connection(self)
         settings = server.settings
         self.layer = TransportLayer(
             self,
@@ -76,8 +80,18 @@ class ServerConnection:
 
     @property
     def permits_terminal(self) -> bool:
-        """Sessions may have a terminal."""
-        return self.server.settings.permit_terminal
+        """Sessions may have a terminal: the server's settings and the key's options allow it."""
+        options = self.grant.options if self.grant is not None else None
+        return self.server.settings.permit_terminal and getattr(options, "permit_terminal", True)
+
+    def addresses(self) -> tuple[str, int, str, int]:
+        """Return host and port of the client, then of this side; "UNKNOWN" and 65535 where there is none."""
+        transport = self.layer.transport
+        found: list[str | int] = []
+        for name in ("peername", "sockname"):
+            place = transport.get_extra_info(name) if transport is not None else None
+            found += place[:2] if isinstance(place, tuple) else ("UNKNOWN", 65535)
+        return tuple(found)  # type: ignore[return-value]
 
     def close(self) -> None:
         """End the connection."""
@@ -108,32 +122,34 @@ class ServerConnection:
     # The policy of authentication.
 
     def methods(self, user: str) -> tuple[str, ...]:
-        chain = self.server.users.chain
-        return chain[:1] if chain else self.server.users.methods()
+        chain = self.users.chain
+        return chain[:1] if chain else self.users.methods()
 
     def none(self, user: str) -> "Verdict | Deferred[Verdict]":
-        return self._judge(user, "none", maybe_deferred(self.server.users.allows_none, user))
+        return self._judge(user, "none", maybe_deferred(self.users.allows_none, user))
 
     def public_key(self, user: str, key: "PublicKey", signed: bool) -> "Verdict | Deferred[Verdict]":
-        answer = maybe_deferred(self.server.users.check_key, user, key)
-        return self._judge(user, "publickey", answer, f"{key.key_type} {key.fingerprint()}", signed)
+        answer = maybe_deferred(self.users.check_key, user, key)
+        name = f"{key.key_type} {key.fingerprint()}"
+        return self._judge(user, "publickey", answer, name, signed)
 
     def password(self, user: str, password: str) -> "Verdict | Deferred[Verdict]":
-        return self._judge(user, "password", maybe_deferred(self.server.users.check_password, user, password))
+        return self._judge(user, "password", maybe_deferred(self.users.check_password, user, password))
 
     def interactive(self, user: str, answers: Sequence[str] | None) -> "Questions | Verdict | Deferred[Any]":
         if answers is None:
             return Questions([("Password: ", False)])
         if len(answers) != 1 or len(answers[0].encode()) > 1024:
             return None
-        answer = maybe_deferred(self.server.users.check_password, user, answers[0])
+        answer = maybe_deferred(self.users.check_password, user, answers[0])
         return self._judge(user, "keyboard-interactive", answer)
 
     def banner(self, user: str) -> str:
         return self.server.settings.banner
 
     def attempt_failed(self, user: str, method: str, detail: str) -> None:
-        self.server.log("info", f"{self.source}: login of {user!r} by {method} failed: {detail}")
+        reason, self._refusal = self._refusal or detail, ""
+        self.server.log("info", f"{self.source}: login of {user!r} by {method} failed: {reason}")
 
     def granted(self, grant: Grant) -> None:
         if self._grace is not None:
@@ -152,8 +168,10 @@ class ServerConnection:
         """Turn what the users object says into a verdict; `final` is false for a mere question."""
 
         def judge(options: Any) -> Verdict:
-            chain = self.server.users.chain
+            chain = self.users.chain
             if not options:
+                words = (key, getattr(options, "reason", ""))
+                self._refusal = ": ".join(word for word in words if word)
                 return None
             if final and method in chain:
                 done = self._passed[1] if self._passed[0] == user else ()

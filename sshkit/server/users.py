@@ -12,8 +12,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
+    from sshkit.server.connection import ServerConnection
+
 #: Options of authorized_keys that this server obeys; a line with any other is refused, never half obeyed.
 ENFORCED_OPTIONS: frozenset[str] = frozenset()
+
+
+class Refusal:
+    """A "no" with its reason, which is logged and never sent; false like any other no."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return f"<Refusal {self.reason}>"
 
 
 class Users:
@@ -44,10 +61,14 @@ class Users:
             methods += ["password", "keyboard-interactive"]
         return tuple(methods)
 
+    def for_connection(self, connection: "ServerConnection") -> "Users":
+        """Return who answers for one connection: this object, unless answers depend on the client's address."""
+        return self
+
     def check_key(self, user: str, key: "PublicKey") -> Any:
         """Return something true if `key` may log in as `user`; it becomes the grant's `options`.
 
-        May return a Deferred or be a coroutine.
+        May return a Deferred or be a coroutine.  A `Refusal` is a no whose reason is logged.
         """
         return any(self._holds(source, key) for source in self._keys.get(user, ()))
 

@@ -1,0 +1,107 @@
+"""What a session starts: the user's shell, a command, or a subsystem's command; forced ones come first.
+
+`LoginSessions` is the `start_program` of the command sshkit-server.  Programs are started with an
+argument vector; the user's own shell reads the command, as with sshd (R29).
+"""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sshkit_keys.errors import SSHKitError
+from sshkit_keys.text import quoted
+
+from sshkit.server.login_environment import login_environment
+from sshkit.server.processes import ProcessProgram
+from sshkit.server.session import Program, SessionRequest
+
+if TYPE_CHECKING:
+    from sshkit.interfaces import Reactor
+    from sshkit.server.accounts import Account
+
+INTERNAL_SFTP = "internal-sftp"
+
+
+class NotOffered(SSHKitError):
+    """The client asked for a program that this server does not start."""
+
+
+class LoginSessions:
+    """Starts programs as the account's owner, who runs the server too."""
+
+    __slots__ = ("_account", "_environment", "_forced", "_reactor", "_subsystems", "_terminal_wanted")
+
+    def __init__(
+        self,
+        reactor: "Reactor",
+        account: "Account",
+        *,
+        subsystems: Mapping[str, str] | None = None,
+        forced_command: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._account = account
+        self._subsystems = dict(subsystems or {})
+        self._forced = forced_command
+        self._environment = environment
+
+    def __call__(self, request: SessionRequest) -> Program | None:
+        """Start what was asked for, or refuse and log why."""
+        connection = request.connection
+        log = connection.server.log
+        try:
+            command, original = self._choose(request)
+            program = self._start(request, command, original)
+        except SSHKitError as error:
+            log("info", f"{connection.source}: {_wanted(request)} of {connection.user!r} refused: {error}")
+            return None
+        log("verbose", f"{connection.source}: {connection.user!r} starts {_wanted(request)}")
+        return program
+
+    def _choose(self, request: SessionRequest) -> tuple[str | None, str | None]:
+        """Return the command to run (None: the login shell), and the one it was forced on."""
+        wanted = request.command
+        if request.subsystem is not None:
+            wanted = self._subsystems.get(request.subsystem)
+            if wanted is None:
+                raise NotOffered("no such subsystem")
+        grant = request.connection.grant
+        forced = self._forced or getattr(grant and grant.options, "command", None)
+        command = wanted if forced is None else forced
+        if command is not None and command.split(" ", 1)[0] == INTERNAL_SFTP:
+            raise NotOffered("internal-sftp is not served yet; name a program such as sftp-server")
+        return command, wanted if forced is not None else None
+
+    def _start(self, request: SessionRequest, command: str | None, original: str | None) -> ProcessProgram:
+        account = self._account
+        shell = account.shell
+        name = os.path.basename(shell)
+        argv = (f"-{name}",) if command is None else (name, "-c", command)
+        environment = login_environment(account, request, original, self._environment)
+        terminal = request.terminal
+
+        def prepare_terminal(descriptor: int) -> None:
+            from sshkit.terminal.modes import apply_modes
+
+            environment["SSH_TTY"] = os.ttyname(descriptor)
+            apply_modes(descriptor, terminal.modes if terminal is not None else b"")
+
+        return ProcessProgram(
+            request,
+            self._reactor,
+            argv,
+            executable=shell,
+            env=environment,
+            cwd=account.home if os.path.isdir(account.home) else "/",
+            prepare_terminal=prepare_terminal,
+        )
+
+
+def _wanted(request: SessionRequest) -> str:
+    """Return what was asked for, fit for a log."""
+    if request.subsystem is not None:
+        return f"subsystem {quoted(request.subsystem)}"
+    if request.command is not None:
+        return f"command {quoted(request.command)}"
+    return "a shell"

@@ -1,0 +1,133 @@
+"""What the options of an authorized_keys line allow (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+
+Called by `accounts`.  A line with an option that is not obeyed whole is refused, never half obeyed; the
+limits become the options of the one grant that the line's key earned (R4).
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sshkit_keys.errors import SSHKitError
+from sshkit_keys.host_patterns import matches_glob
+from sshkit_keys.text import printable, quoted
+
+if TYPE_CHECKING:
+    from sshkit_keys.authorized_keys import AuthorizedEntry
+
+#: What is forbidden and allowed by these does not exist here, or is part of KeyLimits.
+ENFORCED = frozenset(
+    (
+        "agent-forwarding",
+        "command",
+        "expiry-time",
+        "from",
+        "no-agent-forwarding",
+        "no-port-forwarding",
+        "no-pty",
+        "no-user-rc",
+        "no-x11-forwarding",
+        "port-forwarding",
+        "pty",
+        "restrict",
+        "user-rc",
+        "x11-forwarding",
+    )
+)
+
+
+class LineRefused(SSHKitError):
+    """A line whose key does not let in now; names file and line."""
+
+
+class KeyLimits(NamedTuple):
+    """What a key's line allows."""
+
+    place: str  #: "file:line" of the line
+    command: str | None = None  #: the only command
+    permit_terminal: bool = True
+    permit_port_forwarding: bool = True
+    permit_agent_forwarding: bool = True
+    permit_x11_forwarding: bool = True
+
+
+def limits_of(entry: "AuthorizedEntry", source: str) -> KeyLimits:
+    """Return what a line allows a client at the address `source`; raises LineRefused."""
+    options = entry.options
+    if not options:
+        return KeyLimits(entry.place)
+    place = printable(entry.place)
+    unknown = entry.unenforced(ENFORCED)
+    if unknown:
+        names = ", ".join(printable(name) for name in unknown)
+        raise LineRefused(f"{place}: the option {names} is not obeyed here, so the line is ignored")
+    for name in ("command", "expiry-time", "from"):
+        if name in options and len(options[name]) != 1:
+            raise LineRefused(f"{place}: the option {name} needs one value, so the line is ignored")
+    for name in options.keys() - {"command", "expiry-time", "from"}:
+        if options[name]:
+            raise LineRefused(f"{place}: the option {name} takes no value, so the line is ignored")
+    if "from" in options:
+        _check_source(options["from"][0], source, place)
+    if "expiry-time" in options:
+        _check_expiry(options["expiry-time"][0], place)
+
+    def permitted(name: str) -> bool:
+        # Among several of these the last one counts in sshd; here a refusal does, wherever it stands.
+        return f"no-{name}" not in options and (name in options or "restrict" not in options)
+
+    return KeyLimits(
+        entry.place,
+        options["command"][0] if "command" in options else None,
+        permitted("pty"),
+        permitted("port-forwarding"),
+        permitted("agent-forwarding"),
+        permitted("x11-forwarding"),
+    )
+
+
+def _check_source(text: str, source: str, place: str) -> None:
+    patterns = [pattern.strip() for pattern in text.split(",") if pattern.strip()]
+    for pattern in patterns:
+        # Names are not looked up, so an exception for a name could not be obeyed.
+        if pattern.startswith("!") and not is_address_pattern(pattern[1:]):
+            raise LineRefused(f"{place}: from={quoted(pattern)}: names of hosts are not looked up")
+    if any(pattern.startswith("!") and address_matches(source, pattern[1:]) for pattern in patterns):
+        raise LineRefused(f"{place}: from= excludes {printable(source)}")
+    if not any(not pattern.startswith("!") and address_matches(source, pattern) for pattern in patterns):
+        raise LineRefused(f"{place}: from= does not list {printable(source)}")
+
+
+def is_address_pattern(pattern: str) -> bool:
+    """Tell whether a pattern can only mean addresses: digits, hex with colons, wildcards, a prefix."""
+    if ":" in pattern:
+        return all(char in "0123456789abcdefABCDEF:.*?/" for char in pattern)
+    return bool(pattern) and all(char in "0123456789.*?/" for char in pattern)
+
+
+def address_matches(address: str, pattern: str) -> bool:
+    """Match an address against a pattern: wildcards, or a network as ``address/bits``."""
+    if "/" not in pattern:
+        return matches_glob(pattern.lower(), address.lower())
+    from ipaddress import ip_address, ip_network
+
+    try:
+        return ip_address(address.partition("%")[0]) in ip_network(pattern, strict=False)
+    except ValueError:
+        return False
+
+
+def _check_expiry(text: str, place: str) -> None:
+    """Refuse a line whose time, YYYYMMDD[HHMM[SS]][Z], is over or cannot be read."""
+    from calendar import timegm
+    from time import mktime, strptime, time
+
+    plain = text.removesuffix("Z").removesuffix("z")
+    form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(plain))
+    if form is None or not plain.isascii() or not plain.isdecimal():
+        raise LineRefused(f"{place}: expiry-time={quoted(text)} is not a time")
+    try:
+        parts = strptime(plain, form)
+        end = mktime(parts) if plain == text else timegm(parts)
+    except (ValueError, OverflowError):
+        raise LineRefused(f"{place}: expiry-time={quoted(text)} is not a time") from None
+    if time() >= end:
+        raise LineRefused(f"{place}: the key expired at {text}")
