@@ -19,6 +19,7 @@ from sshkit.server.users import Refusal, Users
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
+    from sshkit.deferred import Deferred
     from sshkit.server.connection import ServerConnection
 
 DEFAULT_KEY_FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
@@ -66,22 +67,24 @@ class LoginRules(NamedTuple):
     passwords: bool = False
     interactive: bool = False
     forced_command: bool = False  #: the configuration forces a command on everybody
+    required_rsa_size: int = 2048  #: bits
+    chain: tuple[str, ...] = ()  #: methods that are needed one after the other
 
 
 class SystemUsers(Users):
     """One account, and every other name refused."""
 
     def __init__(self, account: Account, rules: LoginRules = LoginRules()) -> None:  # noqa: B008 - immutable
-        """Raises AccountError where passwords are wanted and cannot be checked."""
-        super().__init__()
+        """Raises PasswordsUnavailable where passwords are wanted and cannot be checked."""
+        super().__init__(chain=rules.chain)
         self.account = account
         self.rules = rules
         self.paths = key_paths(rules.key_files, account)
-        self._password_check: Any = None
+        self.password_check: Any = None
         if rules.passwords or rules.interactive:
             from sshkit.server.system_passwords import PasswordCheck
 
-            self._password_check = PasswordCheck(account.name)
+            self.password_check = PasswordCheck(account.name)
 
     def methods(self) -> tuple[str, ...]:
         rules = self.rules
@@ -126,6 +129,8 @@ class SystemUsers(Users):
         from sshkit_keys.authorized_keys import load_authorized_keys
 
         account = self.account
+        if key.key_type == "ssh-rsa" and key.bits < self.rules.required_rsa_size:
+            return Refusal(f"RSA with {key.bits} bits, RequiredRSASize is {self.rules.required_rsa_size}")
         reasons: list[str] = []
         for path in self.paths:
             try:
@@ -167,24 +172,33 @@ class SystemUsers(Users):
         return None
 
 
-class SystemLogin(Users):
+class SystemLogin:
     """One connection's view of the account: where it comes from is known."""
 
+    __slots__ = ("_connection", "_users", "chain")
+
     def __init__(self, users: SystemUsers, connection: "ServerConnection") -> None:
-        super().__init__()
         self._users = users
         self._connection = connection
+        self.chain = users.chain
 
     def methods(self) -> tuple[str, ...]:
+        """Return the methods that are switched on."""
         return self._users.methods()
 
-    def check_key(self, user: str, key: "PublicKey") -> Any:
+    def allows_none(self, user: str) -> bool:
+        """Let nobody in without proof."""
+        return False
+
+    def check_key(self, user: str, key: "PublicKey") -> "KeyLimits | Refusal":
+        """Return what the key's line allows."""
         source = self._connection.source
         found = self._users.find_key(key, source)  # first, so that every name costs the same
         reason = self._users.refusal(user, source)
         return found if reason is None else Refusal(reason)
 
-    def check_password(self, user: str, password: str) -> Any:
+    def check_password(self, user: str, password: str) -> "Deferred[bool | Refusal]":
+        """Check the account's password, whoever is asked for."""
         reason = self._users.refusal(user, self._connection.source) or self._users.password_refusal()
 
         def judge(right: bool) -> bool | Refusal:
@@ -192,7 +206,8 @@ class SystemLogin(Users):
                 return Refusal(reason)
             return right or Refusal("wrong password")
 
-        return self._users._password_check.check(password).add_callback(judge)
+        checked: Deferred[bool | Refusal] = self._users.password_check.check(password).add_callback(judge)
+        return checked
 
 
 def key_paths(patterns: Sequence[str], account: Account) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
     from sshkit.server.server import Server
+    from sshkit.server.users import Logins
     from sshkit.ssh.connection.channel import Channel
     from sshkit.ssh.connection.protocol import ChannelProtocol
 
@@ -56,7 +57,7 @@ class ServerConnection:
         self._sessions = 0
         self._passed: tuple[str, tuple[str, ...]] = ("", ())  # methods of the chain that a user has done
         self._refusal = ""  # why the request in work was refused, for the log
-        self.users = server.users.for_connection(self)
+        self.users: Logins = server.users.for_connection(self)
         settings = server.settings
         self.layer = TransportLayer(
             self,
@@ -65,6 +66,7 @@ class ServerConnection:
             algorithms=settings.algorithms,
             host_keys=server.host_keys,
             rekey_limits=settings.rekey_limits,
+            identification=server.identification,
         )
         self._grace = None
         if settings.grace_time:

@@ -13,6 +13,7 @@ from sshkit.server.session import DEFAULT_ACCEPT_ENV, Program, SessionRequest, S
 from sshkit.server.users import EveryUser, Users
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.errors import LocalProtocolError
+from sshkit.ssh.transport.layer import IDENTIFICATION
 from sshkit.ssh.transport.rekeying import RekeyLimits
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class Settings(NamedTuple):
     max_tries: int = 6  #: failed tries to log in, a connection
     max_startups: MaxStartups = MaxStartups()
     max_startups_per_source: int | None = None
+    source_blocks: tuple[int, int] = (32, 128)  #: bits of IPv4 and IPv6 addresses that tell sources apart
     max_sessions: int = 10  #: open at once, a connection
     keepalive: float = 0.0  #: seconds of silence before a client is asked whether it is there
     keepalive_count: int = 3
     banner: str = ""
     accept_env: tuple[str, ...] = DEFAULT_ACCEPT_ENV
     permit_terminal: bool = True
+    version_addendum: str = ""  #: follows our version in the identification
 
 
 Log = Callable[[str, str, "BaseException | None"], object]
@@ -65,19 +68,23 @@ class Server:
         self.host_keys: dict[str, PrivateKey] = {
             name: key for key in reversed(host_keys) for name in key.public.signature_algorithms
         }
-        self.startups = Startups(settings.max_startups, settings.max_startups_per_source, random_bytes)
+        addendum = settings.version_addendum
+        self.identification = IDENTIFICATION + (f" {addendum}".encode() if addendum else b"")
+        self.startups = Startups(
+            settings.max_startups, settings.max_startups_per_source, random_bytes, settings.source_blocks
+        )
         self.connections: set[ServerConnection] = set()
-        self.listener: Listener | None = None
+        self.listeners: list[Listener] = []
         self._log = log
         self._closed_waiters: list[Deferred[None]] = []
         self.closing = False
 
     @property
     def address(self) -> Any:
-        """Where the server listens: (host, port)."""
-        if self.listener is None:
+        """Where the server listens first: (host, port)."""
+        if not self.listeners:
             raise LocalProtocolError("the server does not listen")
-        return self.listener.address
+        return self.listeners[0].address
 
     def make_protocol(self) -> Any:
         """Return the protocol for one accepted connection."""
@@ -93,8 +100,9 @@ class Server:
     def stop_listening(self) -> None:
         """Take no new connections; those that are here go on."""
         self.closing = True
-        if self.listener is not None:
-            self.listener.close()
+        for listener in self.listeners:
+            listener.close()
+        self._tell_closed()
 
     def wait_closed(self) -> Deferred[None]:
         """Wait until no connection is left and none can come."""
@@ -129,13 +137,16 @@ class Server:
             self.log("error", f"{connection.source}: internal error", error)
         else:
             self.log("info", f"{connection.source}: ended: {error}")
+        self._tell_closed()
+
+    def _tell_closed(self) -> None:
         if self.closing and not self.connections:
             waiters, self._closed_waiters = self._closed_waiters, []
             for waiter in waiters:
                 waiter.callback(None)
 
     def log(self, level: str, text: str, error: BaseException | None = None) -> None:
-        """Log one event; `level` is "info" or "error"."""
+        """Log one event; `level` is "error", "info", "verbose" or "debug"."""
         if self._log is not None:
             self._log(level, text, error)
         elif level == "error":
@@ -223,18 +234,18 @@ def serve(
     return listen(server, host, port, reactor)
 
 
-def listen(server: Server, host: str, port: int, reactor: "Reactor") -> Opening[Server]:
-    """Let a server listen; fires with it."""
+def listen(server: Server, host: str, port: int, reactor: "Reactor", family: int = 0) -> Opening[Server]:
+    """Let a server listen at one more address; fires with it."""
     opening: Opening[Server] = Opening()
 
     def listening(listener: "Listener") -> None:
-        server.listener = listener
+        server.listeners.append(listener)
         opening.callback(server)
 
     def failed(failure: Failure) -> None:
         opening.errback(failure)
 
-    reactor.listen_tcp(host, port, server.make_protocol).add_callbacks(listening, failed)
+    reactor.listen_tcp(host, port, server.make_protocol, family=family).add_callbacks(listening, failed)
     return opening
 
 

@@ -7,7 +7,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
@@ -31,6 +31,21 @@ class Refusal:
 
     def __repr__(self) -> str:
         return f"<Refusal {self.reason}>"
+
+
+class Logins(Protocol):
+    """Who answers for one connection; each answer may be a Deferred, and a `Refusal` is a no."""
+
+    @property
+    def chain(self) -> tuple[str, ...]: ...
+
+    def methods(self) -> tuple[str, ...]: ...
+
+    def allows_none(self, user: str) -> Any: ...
+
+    def check_key(self, user: str, key: "PublicKey") -> Any: ...
+
+    def check_password(self, user: str, password: str) -> Any: ...
 
 
 class Users:
@@ -61,8 +76,8 @@ class Users:
             methods += ["password", "keyboard-interactive"]
         return tuple(methods)
 
-    def for_connection(self, connection: "ServerConnection") -> "Users":
-        """Return who answers for one connection: this object, unless answers depend on the client's address."""
+    def for_connection(self, connection: "ServerConnection") -> "Logins":
+        """Return who answers for one connection: this object, unless the client's address matters."""
         return self
 
     def check_key(self, user: str, key: "PublicKey") -> Any:
