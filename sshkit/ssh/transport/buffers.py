@@ -5,25 +5,28 @@ back when it is empty, so a thousand connections on one thread share a few.  Ali
 off a page cost three times the processor time per GiB.
 """
 
+from collections import deque
 from mmap import PAGESIZE, mmap
 
 SMALL = 16 * PAGESIZE  #: 64 KiB: every login and every prompt fits
 LARGE = 160 * PAGESIZE  #: 640 KiB: two packets of the largest size, and room to read on
 KEEP = 16  #: so many free buffers of each size are kept; what is over goes back to the system
 
-_free: dict[int, list[memoryview]] = {SMALL: [], LARGE: []}
+#: Free buffers by size.  The hot path pops and appends itself, which saves two calls a packet; both are
+#: safe from any thread.  Who gives a buffer back holds neither it nor a view of it any longer.
+FREE: dict[int, deque[memoryview]] = {SMALL: deque(maxlen=KEEP), LARGE: deque(maxlen=KEEP)}
+FREE_SMALL = FREE[SMALL]
+FREE_LARGE = FREE[LARGE]
 
 
 def take(size: int) -> memoryview:
-    """Return a buffer of `size`, which is SMALL or LARGE.  Safe from any thread."""
+    """Return a buffer of `size`, which is SMALL or LARGE."""
     try:
-        return _free[size].pop()
+        return FREE[size].pop()
     except IndexError:
         return memoryview(mmap(-1, size))
 
 
 def give(buffer: memoryview) -> None:
-    """Take a buffer back; nobody else may hold it or a view of it any longer."""
-    free = _free[len(buffer)]
-    if len(free) < KEEP:
-        free.append(buffer)
+    """Take a buffer back."""
+    FREE[len(buffer)].append(buffer)

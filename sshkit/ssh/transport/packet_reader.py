@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sshkit.ssh.ciphers.packet import Opener
-from sshkit.ssh.transport.buffers import LARGE, SMALL, give, take
-from sshkit.ssh.transport.packet_writer import PacketWriter
+from sshkit.ssh.transport.buffers import FREE, LARGE, SMALL, give, take
+from sshkit.ssh.transport.packet_writer import FIRST, PacketWriter
 
 READ_SIZE = 256 * 1024  #: bytes asked for at once by a bulk reader
 MIN_ROOM = 16 * 1024  #: less room than this behind the last byte: move what is left to the front
@@ -61,7 +61,10 @@ class PacketReader:
         """Return the room where the transport puts the next bytes; never empty."""
         buffer = self._buffer
         if buffer is None:
-            buffer = self._buffer = take(self._size)
+            try:
+                buffer = self._buffer = FREE[self._size].pop()
+            except IndexError:
+                buffer = self._buffer = take(self._size)
         end = self._end
         if len(buffer) - end < MIN_ROOM:
             buffer = self._make_room(buffer)
@@ -83,7 +86,7 @@ class PacketReader:
         writer = self.writer
         writer.corked = True
         try:
-            while not self.suspended:
+            while self._start < end and not self.suspended:
                 opened = self.opener.open(buffer, self._start, end)
                 if opened is None:
                     break
@@ -94,13 +97,13 @@ class PacketReader:
         except Exception as error:
             self.failed(error)
         writer.corked = False
-        if writer.pending:
+        if writer.end > FIRST:
             writer.flush()
         if writer.paused:
             self.throttle()
         if self._start == end:
             self._buffer = None
-            give(buffer)
+            FREE[len(buffer)].append(buffer)
             self._start = self._end = 0
             if nbytes == self._offered:
                 self._size = LARGE

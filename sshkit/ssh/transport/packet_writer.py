@@ -14,7 +14,7 @@ from sshkit.ssh.ciphers.clear import ClearSealer
 from sshkit.ssh.ciphers.packet import Sealer
 from sshkit.ssh.errors import RemoteProtocolError
 from sshkit.ssh.messages.connection import CHANNEL_DATA, CHANNEL_EXTENDED_DATA, EXTENDED_DATA_STDERR
-from sshkit.ssh.transport.buffers import LARGE, SMALL, give, take
+from sshkit.ssh.transport.buffers import FREE, FREE_LARGE, FREE_SMALL, LARGE, SMALL, give, take
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Transport
@@ -41,7 +41,6 @@ class PacketWriter:
     __slots__ = (
         "_buffer",
         "_call_soon",
-        "_end",
         "_held",
         "_held_size",
         "_padding",
@@ -50,6 +49,7 @@ class PacketWriter:
         "bytes_sent",
         "copies",
         "corked",
+        "end",
         "layer",
         "paused",
         "ready",
@@ -71,25 +71,25 @@ class PacketWriter:
         self.layer: TransportLayer | None = None  #: told when they are
         self._call_soon = call_soon
         self._buffer: memoryview | None = None
-        self._end = FIRST
+        self.end = FIRST  #: where the next packet goes; FIRST when nothing is pending
         self._scheduled = False
         self._held: deque[bytes] | None = None
         self._held_size = 0
         self._padding = bytes(PADDING)
 
-    @property
-    def pending(self) -> bool:
-        """Something is packed and has not left."""
-        return self._end > FIRST
-
     def channel_data(self, recipient: int, data: bytes | bytearray | memoryview) -> None:
         """Send one CHANNEL_DATA (RFC 4254 section 5.2); `data` fits window and packet, `ready` is true."""
         size = len(data)
-        start = self._end
+        start = self.end
         buffer = self._buffer
-        if buffer is None or len(buffer) < start + size + OVERHEAD:
+        if buffer is None:
+            try:
+                buffer = self._buffer = (FREE_LARGE if size >= BULK else FREE_SMALL).pop()
+            except IndexError:
+                buffer = self._room(size)
+        elif len(buffer) < start + size + OVERHEAD:
             buffer = self._room(size)
-            start = self._end
+            start = self.end
         sealer = self.sealer
         body = start + 14
         last = body + size
@@ -97,7 +97,7 @@ class PacketWriter:
         pack_data(buffer, start, 10 + size + padding, padding, CHANNEL_DATA, recipient, size)
         buffer[body:last] = data
         buffer[last : last + padding] = self._padding[:padding]
-        self._end = end = sealer.seal(buffer, start, 10 + size + padding)
+        self.end = end = sealer.seal(buffer, start, 10 + size + padding)
         if end >= FLUSH_AT:
             self.flush()
         elif not (self.corked or self._scheduled):
@@ -108,9 +108,9 @@ class PacketWriter:
         """Send one CHANNEL_EXTENDED_DATA of standard error; as `channel_data`."""
         size = len(data)
         buffer = self._buffer
-        if buffer is None or len(buffer) < self._end + size + OVERHEAD:
+        if buffer is None or len(buffer) < self.end + size + OVERHEAD:
             buffer = self._room(size)
-        start = self._end
+        start = self.end
         body = start + 18
         padding = 4 + (-(18 + size + self.sealer.overhead) & self.sealer.mask)
         length = 14 + size + padding
@@ -131,9 +131,9 @@ class PacketWriter:
         """Send one message of the transport layer, key exchange or not."""
         size = len(payload)
         buffer = self._buffer
-        if buffer is None or len(buffer) < self._end + size + OVERHEAD:
+        if buffer is None or len(buffer) < self.end + size + OVERHEAD:
             buffer = self._room(size)
-        start = self._end
+        start = self.end
         body = start + 5
         padding = 4 + (-(5 + size + self.sealer.overhead) & self.sealer.mask)
         pack_header(buffer, start, 1 + size + padding, padding)
@@ -143,8 +143,8 @@ class PacketWriter:
     def send_raw(self, data: bytes) -> None:
         """Send bytes that are no packet: the identification."""
         buffer = self._room(len(data))
-        buffer[self._end : self._end + len(data)] = data
-        self._end += len(data)
+        buffer[self.end : self.end + len(data)] = data
+        self.end += len(data)
         self._schedule()
 
     def block(self) -> None:
@@ -182,12 +182,12 @@ class PacketWriter:
         transport = self.transport
         if buffer is None or transport is None:
             return
-        end, self._end = self._end, FIRST
+        end, self.end = self.end, FIRST
         self._buffer = None
         self.bytes_sent += end - FIRST
         view = buffer[FIRST:end]
         transport.write(bytes(view) if self.copies else view)
-        give(buffer)
+        FREE[len(buffer)].append(buffer)
         if self.bytes_sent >= self.rekey_at and self.layer is not None:
             self.layer.rekey()
 
@@ -196,16 +196,16 @@ class PacketWriter:
         self.ready = False
         self.transport = self.layer = None
         self._buffer = None
-        self._end = FIRST
+        self.end = FIRST
         self._held = None
 
     def _finish(self, buffer: memoryview, start: int, last: int, padding: int) -> None:
         buffer[last : last + padding] = self._padding[:padding]
-        self._end = self.sealer.seal(buffer, start, last + padding - start - 4)
+        self.end = self.sealer.seal(buffer, start, last + padding - start - 4)
         self._schedule()
 
     def _schedule(self) -> None:
-        if self._end >= FLUSH_AT:
+        if self.end >= FLUSH_AT:
             self.flush()
         elif not (self.corked or self._scheduled):
             self._scheduled = True
@@ -221,10 +221,10 @@ class PacketWriter:
 
     def _room(self, size: int) -> memoryview:
         """Return a buffer with room for `size` bytes of data behind what is packed."""
-        old, end = self._buffer, self._end
+        old, end = self._buffer, self.end
         if old is not None and end + size + OVERHEAD > LARGE:
             self.flush()
-            old, end = self._buffer, self._end
+            old, end = self._buffer, self.end
         if old is not None and len(old) >= end + size + OVERHEAD:
             return old
         buffer = self._buffer = take(LARGE if size >= BULK or old is not None else SMALL)

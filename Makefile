@@ -1,0 +1,53 @@
+# Everything a newcomer needs: `make demo`, `make test`.  Each target sets up .venv first; quick when current.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.current
+EXTRAS ?= test,check
+
+.PHONY: demo test check bench docs interop clean
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $(STAMP)
+
+# The demo needs the program itself and nothing else.
+.venv/.program: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -e $(STAMP) || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch .venv/.program
+
+demo: .venv/.program
+	@$(BIN)/python -m sshkit_cli.demo
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
+
+check: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy tests/typing
+	@$(BIN)/pyright --warnings
+
+# The interop table: peer x role x algorithm.
+interop: $(STAMP)
+	@$(BIN)/python -m tests.interop.table
+
+.venv/.bench: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),bench]'
+	@touch .venv/.bench
+
+bench: .venv/.bench
+	@$(BIN)/python -m benchmarks
+
+.venv/.docs: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),docs]'
+	@touch .venv/.docs
+
+docs: .venv/.docs
+	@$(BIN)/mkdocs build --quiet --strict --site-dir site
+
+clean:
+	rm -rf .venv .peers site dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
