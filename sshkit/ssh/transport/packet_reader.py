@@ -105,6 +105,7 @@ class PacketReader:
             self._buffer = None
             FREE[len(buffer)].append(buffer)
             self._start = self._end = 0
+            self.opener.needed = 0  # what an earlier packet wanted
             if nbytes == self._offered:
                 self._size = LARGE
             elif nbytes < MIN_ROOM:
