@@ -99,10 +99,23 @@ def connect(
 
 
 def open_connection(
-    connection: ClientConnection, host: str, port: int, timeout: float, reactor: "Reactor"
+    connection: ClientConnection,
+    host: str,
+    port: int,
+    timeout: float,
+    reactor: "Reactor",
+    local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> Opening[ClientConnection]:
     """Connect a connection that was made already; fires when it is logged in."""
-    connecting = reactor.connect_tcp(host, port, lambda: connection.layer, timeout=timeout)
+    connecting = reactor.connect_tcp(
+        host,
+        port,
+        lambda: connection.layer,
+        timeout=timeout,
+        local_address=local_address,
+        family=family,
+    )
 
     def give_up(_: object) -> None:
         connecting.cancel()

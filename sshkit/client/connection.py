@@ -37,6 +37,7 @@ CLOSE_TIMEOUT = 10.0
 MAX_OUTPUT = 256 * 1024 * 1024  #: bytes of output that `run` collects
 T = TypeVar("T")
 METHODS = ("publickey", "keyboard-interactive", "password", "none")
+PASSWORDS = ("keyboard-interactive", "password")
 
 
 class ClientConnection:
@@ -214,12 +215,18 @@ class ClientConnection:
     def verify_host_key(self, key: "PublicKey") -> Deferred[None] | None:
         transport = self.layer.transport
         peer = transport.get_extra_info("peername") if transport is not None else None
-        if isinstance(peer, tuple) and self.verifier.address is None:
-            self.verifier.address = str(peer[0])
+        if isinstance(peer, tuple):
+            self.verifier.peer_address = str(peer[0])
+            if self.verifier.address is None:
+                self.verifier.address = self.verifier.peer_address
         return self.verifier.verify(key)
 
     def transport_ready(self) -> None:
-        self.authentication = ClientAuthentication(self.layer, self.user, self.credentials, self.methods)
+        methods = self.methods
+        if self.verifier.key_changed:
+            # Somebody may sit in between: nothing is sent that would serve him elsewhere (R12).
+            methods = tuple(name for name in methods if name not in PASSWORDS)
+        self.authentication = ClientAuthentication(self.layer, self.user, self.credentials, methods)
         self.authentication.done.add_callbacks(self._let_in, self._refused)
         self.authentication.start()
 

@@ -6,7 +6,7 @@ read when a connection starts; a passphrase is asked for when the server wants t
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sshkit_keys.errors import SSHKitError
 
@@ -27,7 +27,8 @@ class FileCredentials:
     """Identities from files and keys at hand, and answers by callbacks.
 
     `password` may be the password itself (tried once) or a callback (asked until it gives None).
-    `passphrase` likewise unlocks key files; the callback gets the file's name.
+    `passphrase` likewise unlocks key files; the callback gets the file's name, and is asked again after a
+    wrong answer, `passphrase_tries` times in all.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class FileCredentials:
         passphrase: str | AskPassphrase | None = None,
         answers: AskAnswers | None = None,
         interactive_tries: int = 1,
+        passphrase_tries: int = 1,
         banner: Callable[[str], object] | None = None,
         warn: Callable[[str], object] | None = None,
     ) -> None:
         self.interactive_tries = interactive_tries if answers is not None or password is not None else 0
         self._password: str | AskPassword | None = password
         self._passphrase = passphrase
+        self._passphrase_tries = passphrase_tries if callable(passphrase) else 1
         self._answers = answers
         self._banner = banner
         self._warn = warn
@@ -119,23 +122,36 @@ class FileCredentials:
         except SSHKitError:
             return None
 
-    def _unlock(self, path: str) -> "PrivateKey | Deferred[PrivateKey | None] | None":
+    def _unlock(self, path: str, tries: int = 0) -> "PrivateKey | Deferred[PrivateKey | None] | None":
         passphrase = self._passphrase
         answer = passphrase(path) if callable(passphrase) else passphrase
-        if isinstance(answer, Deferred):
-            return answer.add_callback(lambda text: self._load(path, text))
-        return self._load(path, answer)
+        tries = tries or self._passphrase_tries
+        if not isinstance(answer, Deferred):
+            return self._load(path, answer, tries - 1)
 
-    def _load(self, path: str, passphrase: str | None) -> "PrivateKey | None":
-        from sshkit_keys import load_private_key
+        def answered(text: str | None) -> Any:  # a key, or the Deferred of the next question
+            return self._load(path, text, tries - 1)
 
-        if passphrase is None:
+        loaded: Deferred[PrivateKey | None] = answer.add_callback(answered)
+        return loaded
+
+    def _load(
+        self, path: str, passphrase: str | None, tries_left: int
+    ) -> "PrivateKey | Deferred[PrivateKey | None] | None":
+        """Open the key; after a wrong passphrase ask again, unless the user gave an empty one."""
+        from sshkit_keys import WrongPassphrase, load_private_key
+
+        if not passphrase:
             return None
         try:
-            return load_private_key(path, passphrase.encode())
+            return load_private_key(path, passphrase.encode("utf-8", "surrogateescape"))
+        except WrongPassphrase as error:
+            if tries_left:
+                return self._unlock(path, tries_left)
+            self._say(str(error))
         except (OSError, SSHKitError) as error:
             self._say(str(error))
-            return None
+        return None
 
     def _say(self, text: str) -> None:
         if self._warn is not None:

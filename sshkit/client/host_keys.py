@@ -22,11 +22,16 @@ GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
 
 class HostKeyChanged(HostKeyNotVerified):
-    """The host is known by another key: an attack, or a new installation.  `places` has file:line of each."""
+    """The host is known by another key: an attack, or a new installation.
 
-    def __init__(self, message: str, places: Sequence[str] = ()) -> None:
+    `places` has file:line of each known key; `name` and `shown` are the host and the key that it shows.
+    """
+
+    def __init__(self, message: str, places: Sequence[str] = (), name: str = "", shown: str = "") -> None:
         super().__init__(message)
         self.places = tuple(places)
+        self.name = name
+        self.shown = shown
 
 
 class HostKeyUnknown(HostKeyNotVerified):
@@ -61,6 +66,8 @@ class HostKeyVerifier:
         self.host = host
         self.port = port
         self.address: str | None = None  #: the numeric address, where it may vouch too
+        self.peer_address: str | None = None  #: the numeric address, to be shown
+        self.key_changed = False  #: a changed key was let pass (policy "off"): no password is safe there
         self.files = [os.path.expanduser(os.fspath(path)) for path in files]
         self.global_files = [os.path.expanduser(os.fspath(path)) for path in global_files]
         self.policy = policy
@@ -109,12 +116,15 @@ class HostKeyVerifier:
             raise HostKeyRevoked(f"{name}: its key {described} is revoked in {', '.join(verdict.places)}")
         if verdict.status is HostKeyStatus.CHANGED:
             if self.policy == "off":
+                self.key_changed = True
                 self._say(f"{name}: its key changed to {described} ({', '.join(verdict.places)})")
                 return None
             raise HostKeyChanged(
                 f"{name}: HOST KEY CHANGED: it shows {described}, but is known by another key in "
                 f"{', '.join(verdict.places)}; somebody may be listening in, or the host was set up anew",
                 verdict.places,
+                name,
+                described,
             )
         return self._unknown(key, name, described)
 

@@ -1,0 +1,78 @@
+"""sshkit-client: logs in to a host, and runs a command or a shell there (ssh(1)).
+
+Options, configuration files, questions and exit statuses are ssh's: the command's own status, or 255 for
+an error.  Little is loaded before it is needed, so that -V and mistakes answer at once and a Ctrl-C in the
+first milliseconds is no traceback.
+"""
+
+import sys
+from typing import Final
+
+FAILED: Final = 255
+INTERRUPTED: Final = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    try:
+        return _main(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _main(argv: list[str]) -> int:
+    from sshkit_keys.errors import SSHKitError
+
+    from .log import Log
+    from .options import USAGE, UsageError, parse
+
+    log = Log()
+    try:
+        typed = parse(argv)
+        if typed.version:
+            return _version()
+        if typed.query is not None:
+            from .query import answer
+
+            print(answer(typed.query))
+            return 0
+        if typed.log_file is not None:
+            log = Log(path=typed.log_file)
+    except UsageError as error:
+        log.error(f"{error}\n{USAGE}")
+        return FAILED
+    except OSError as error:
+        log.error(f"{typed.log_file}: {error.strerror}")
+        return FAILED
+    from .client_run import Run, tell_error
+
+    target = None
+    try:
+        if typed.dump:
+            from .client_setup import dump, load_target
+
+            print(dump(load_target(typed)), end="")
+            return 0
+        run = Run(typed, log)
+        target = run.target
+        return run.run()
+    except (SSHKitError, OSError) as error:
+        tell_error(error, target, log)
+    except Exception as error:
+        # A mistake of ours: one line, and all of it for who asks with -v.
+        log.error(f"internal error: {type(error).__name__}: {error}")
+        if typed.verbosity:
+            raise
+    return FAILED
+
+
+def _version() -> int:
+    from sshkit import __version__
+
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    print(f"sshkit-client {__version__}, Python {python}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,347 @@
+"""One run of sshkit-client: connect, log in, run the session, and end with its status.
+
+Called by `client`.  It runs on the native engine.  Every way of ending goes through `_end`: the status of
+the command, 255 for an error of ours, or the signal that ended us, delivered once more with its default
+action after the terminal was put back.
+"""
+
+import os
+import signal
+from typing import TYPE_CHECKING, Final, cast
+
+from sshkit_keys.errors import SSHKitError
+from sshkit_keys.text import printable
+
+from sshkit.client.connect import open_connection
+from sshkit.client.connection import ClientConnection
+from sshkit.client.credentials import FileCredentials
+from sshkit.client.host_keys import HostKeyChanged, HostKeyVerifier
+from sshkit.deferred import Deferred, Failure
+from sshkit.reactor.engines.native import NativeReactor
+from sshkit.ssh.errors import ClosedByApplication, ConnectionLost
+
+from .client_setup import (
+    Target,
+    algorithms_of,
+    command_of,
+    environment_of,
+    identities_of,
+    known_hosts_of,
+    load_target,
+    methods_of,
+    rekey_limits_of,
+    tell_settings,
+)
+from .local_terminal import LocalTerminal
+from .prompts import Prompter
+from .questions import Questions
+from .session import ClientSession, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sshkit.interfaces import Reactor
+
+    from .escapes import EscapeFilter
+    from .log import Log
+    from .options import CommandLine
+
+FAILED: Final = 255
+#: Seconds that a connection may take where ConnectTimeout says nothing: the kernel gives up earlier.
+CONNECT_PATIENCE = 600.0
+#: Seconds for the whole login, with all questions to the user; servers are less patient.
+LOGIN_PATIENCE = 3600.0
+ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_FAMILIES = {"any": 0, "inet": 2, "inet6": 10}
+
+
+class Run:
+    """One connection and its session."""
+
+    def __init__(self, typed: "CommandLine", log: "Log") -> None:
+        self._log = log
+        self.target = target = load_target(typed)
+        log.level = target.options.log_level.value
+        self._plan = self._make_plan(typed)
+        self._terminal = LocalTerminal(0)
+        self._reactor = NativeReactor()
+        self._done: Deferred[int] = Deferred()
+        self._session: ClientSession | None = None
+        self._connection: ClientConnection | None = None
+        self._died_by: int | None = None
+        self._had_terminal = False
+        self._prompter = Prompter(cast("Reactor", self._reactor), log.info, os.environ)
+
+    def run(self) -> int:
+        """Do it all; returns the exit status.  Raises SSHKitError for what a user is to be told."""
+        reactor, log = self._reactor, self._log
+        tell_settings(self.target, log)
+        try:
+            self._catch_signals()
+            self._connect()
+            return reactor.run_until(self._done)
+        finally:
+            self._clean_up()
+
+    # Getting there.
+
+    def _connect(self) -> None:
+        target, log = self.target, self._log
+        options = target.options
+        asking = Questions(target, self._prompter, log)
+        alias = options.host_key_alias.value
+        checking = options.strict_host_key_checking.value
+        if checking == "ask" and options.batch_mode.value:
+            checking = "strict"
+        verifier = HostKeyVerifier(
+            alias or target.hostname,
+            22 if alias else target.port,
+            files=known_hosts_of(target, options.user_known_hosts),
+            global_files=known_hosts_of(target, options.global_known_hosts),
+            policy=checking,
+            ask=asking.host_key,
+            warn=lambda text: log.info(f"Warning: {text}"),
+            hash_names=options.hash_known_hosts.value,
+        )
+        verifier.address = verifier.host  # CheckHostIP is off, as in OpenSSH
+        asking.verifier = verifier
+        batch = options.batch_mode.value
+        credentials = FileCredentials(
+            identities_of(target),
+            password=None if batch else asking.password,
+            passphrase=None if batch else asking.passphrase,
+            answers=None if batch else asking.answers,
+            interactive_tries=options.password_prompts.value,
+            passphrase_tries=max(1, options.password_prompts.value),
+            banner=lambda text: log.info(text.rstrip("\n")),
+            warn=lambda text: log.info(f"Warning: {text}"),
+        )
+        algorithms = algorithms_of(options, log)
+        if options.host_key_algorithms.is_default:
+            algorithms = algorithms.with_host_keys(verifier.order(algorithms.host_keys))
+        patience = float(options.connect_timeout.value)
+        self._connection = connection = ClientConnection(
+            target.hostname,
+            target.user,
+            cast("Reactor", self._reactor),
+            random_bytes=os.urandom,
+            verifier=verifier,
+            credentials=credentials,
+            algorithms=algorithms,
+            rekey_limits=rekey_limits_of(options),
+            login_timeout=LOGIN_PATIENCE,
+            keepalive=float(options.server_alive_interval.value),
+            keepalive_count=options.server_alive_count.value,
+            methods=methods_of(options),
+        )
+        if patience:
+            self._reactor.call_later(patience, self._check_answered, patience)
+        bind = options.bind_address.value
+        log.debug(f"connecting to {target.place}")
+        open_connection(
+            connection,
+            target.hostname,
+            target.port,
+            patience or CONNECT_PATIENCE,
+            cast("Reactor", self._reactor),
+            local_address=None if bind is None else (bind, 0),
+            family=_FAMILIES[options.address_family.value],
+        ).add_callback(self._logged_in).add_errback(self._failed)
+
+    def _check_answered(self, seconds: float) -> None:
+        """End a connection on which the server has not said who it is within ConnectTimeout."""
+        connection = self._connection
+        if connection is not None and not connection.layer.peer_identification:
+            connection.layer.abort(ConnectionLost(f"no answer within {seconds:g} seconds (ConnectTimeout)"))
+
+    def _logged_in(self, connection: ClientConnection) -> None:
+        log = self._log
+        log.debug(f"server: {printable(connection.layer.peer_identification)}")
+        log.debug(f"algorithms: {connection.negotiated.summary()}")
+        log.debug(f"host key: {connection.host_key.key_type} {connection.host_key.fingerprint()}")
+        for attempt in connection.trail:
+            log.debug(f"login: {attempt}")
+        log.verbose(f"Authenticated to {self.target.place} as {printable(connection.user)}.")
+        if self.target.options.session_type.value == "none":
+            connection.wait_closed().add_callback(self._lost)
+            return
+        escapes = None
+        if self._plan.terminal is not None:
+            self._had_terminal = True
+            escapes = self._make_escapes()
+        self._session = session = ClientSession(self._reactor, log, self._plan, escapes)
+        self._reactor.add_signal_handler(signal.SIGWINCH, session.resized)
+        session.finished.add_callbacks(self._session_over, self._failed)
+        connection.open_session(session).add_errback(self._failed)
+
+    def _make_plan(self, typed: "CommandLine") -> Plan:
+        """Decide on the command, and on a terminal as ssh does."""
+        target, log = self.target, self._log
+        options = target.options
+        plan = Plan()
+        plan.command = command_of(target, typed)
+        plan.subsystem = options.session_type.value == "subsystem"
+        if plan.subsystem and plan.command is None:
+            raise SSHKitError("no subsystem was named")
+        plan.environment = environment_of(target, os.environ)
+        plan.input = not options.stdin_null.value
+        wanted = options.request_tty.value
+        terminal = wanted in ("yes", "force") or (wanted == "auto" and plan.command is None)
+        if options.session_type.value == "none":
+            terminal = False
+        if terminal and wanted != "force" and not (plan.input and os.isatty(0)):
+            log.info("Pseudo-terminal will not be allocated because stdin is not a terminal.")
+            terminal = False
+        if terminal:
+            plan.terminal = LocalTerminal(0)
+            plan.terminal_type = os.environ.get("TERM", "")
+        return plan
+
+    def _make_escapes(self) -> "EscapeFilter | None":
+        character = self.target.options.escape_char.value
+        if character is None:
+            return None
+        from .escapes import HELP, EscapeFilter, shown
+
+        log, name = self._log, shown(character)
+
+        def suspend() -> None:
+            log.notice(f"{name}^Z [suspended]\n")
+            self._suspend()
+
+        def rekey() -> None:
+            if self._connection is not None:
+                self._connection.rekey()
+
+        def send_break() -> None:
+            if self._session is not None:
+                self._session.send_break()
+
+        def end() -> None:
+            log.notice(f"{name}.\n")
+            self._end(FAILED)
+
+        def louder(step: int) -> "Callable[[], None]":
+            def change() -> None:
+                log.level = min(max(log.level + step, 0), 7)
+                log.notice(f"{name}{'v' if step > 0 else 'V'} [log level {log.level}]\n")
+
+            return change
+
+        return EscapeFilter(
+            character,
+            {
+                ord("."): end,
+                ord("#"): lambda: log.notice(f"{name}#\nThere are no forwarded connections.\n"),
+                ord("?"): lambda: log.notice(f"{name}?\n{HELP.format(name)}"),
+                ord("B"): send_break,
+                ord("R"): rekey,
+                ord("V"): louder(-1),
+                ord("v"): louder(1),
+                26: suspend,
+            },
+        )
+
+    # Ending.
+
+    def _session_over(self, _: object) -> None:
+        session = self._session
+        assert session is not None
+        if session.exit_signal is not None:
+            core = f": {session.exit_message}" if session.exit_message else ""
+            self._log.info(f"The command was ended by signal {session.exit_signal}{core}.")
+        # Without a status nobody knows whether it worked (R30).
+        self._end(FAILED if session.exit_status is None else session.exit_status & 0xFF)
+
+    def _lost(self, _: object) -> None:
+        connection = self._connection
+        error = None if connection is None else connection.layer.lost
+        self._failed(Failure(error or ClosedByApplication("the connection was closed")))
+
+    def _failed(self, failure: Failure) -> None:
+        """End with an error, unless we are ending already."""
+        if not self._done.called:
+            self._done.errback(failure.exception)
+
+    def _end(self, status: int) -> None:
+        if not self._done.called:
+            self._done.callback(status)
+
+    def _catch_signals(self) -> None:
+        for number in ENDING_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) wants it so
+
+                def ended(number: int = number) -> None:
+                    self._signalled(number)
+
+                self._reactor.add_signal_handler(number, ended)
+
+    def _signalled(self, number: int) -> None:
+        """End: with 255 in a session, as ssh does, else by the signal itself."""
+        if self._session is None:
+            self._died_by = number
+        else:
+            self._log.verbose(f"Killed by signal {number}.")
+        self._end(FAILED)
+
+    def _suspend(self) -> None:
+        """Stop until the user's shell lets us go on."""
+        self._put_terminal_back()
+        os.kill(os.getpid(), signal.SIGTSTP)
+        if self._session is not None and self._terminal_in_use():
+            self._log.raw = cast("LocalTerminal", self._plan.terminal).enter_raw()
+            self._session.resized()
+
+    def _terminal_in_use(self) -> bool:
+        return self._plan.terminal is not None
+
+    def _put_terminal_back(self) -> None:
+        if self._plan.terminal is not None:
+            self._plan.terminal.restore()
+        self._log.raw = False
+
+    def _clean_up(self) -> None:
+        """Put everything back, whatever has happened."""
+        self._prompter.restore()
+        self._put_terminal_back()
+        if self._session is not None:
+            self._session.close()
+        if self._connection is not None:
+            self._connection.layer.disconnect()
+        self._reactor.close()
+        if self._had_terminal:
+            self._log.info(f"Connection to {printable(self.target.hostname)} closed.")
+        if self._died_by is not None:
+            signal.signal(self._died_by, signal.SIG_DFL)
+            os.kill(os.getpid(), self._died_by)
+
+
+def tell_error(error: SSHKitError | OSError, target: Target | None, log: "Log") -> None:
+    """Say why the command failed: one line, and for a changed host key the whole story."""
+    if isinstance(error, HostKeyChanged) and error.places:
+        log.error(changed_key_text(error))
+    elif isinstance(error, OSError) and not isinstance(error, SSHKitError):
+        place = f"{printable(os.fsdecode(error.filename), 4096)}: " if error.filename else ""
+        log.error(f"{place}{error.strerror or error}")
+    else:
+        text = str(error)
+        place = target.place if target is not None else ""
+        log.error(text if not place or place in text else f"{place}: {text}")
+
+
+def changed_key_text(error: HostKeyChanged) -> str:
+    """Return the warning about a changed host key."""
+    files = sorted({place.rpartition(":")[0] for place in error.places})
+    remove = "\n".join(f"        ssh-keygen -f {printable(file, 4096)!r} -R {error.name!r}" for file in files)
+    places = ", ".join(printable(place, 4096) for place in error.places)
+    return f"""\
+{error.name}: HOST KEY CHANGED
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+@        WARNING: THE KEY OF THIS HOST HAS CHANGED!       @
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+Somebody may be listening in right now, or the host was set up anew.
+    It shows now:    {error.shown}
+    Known so far by: {places}
+Ask whoever runs the host for its fingerprint. If the new key is right, remove the old one with
+{remove}
+and connect again. Nothing was sent."""

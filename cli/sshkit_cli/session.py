@@ -1,0 +1,345 @@
+"""The session of sshkit-client: standard input, output and errors joined to a channel (RFC 4254 section 6).
+
+Called by `client_run`.  Data goes straight between descriptors and channel, without streams between: what
+arrives is written from the receive buffer, what is read is sealed from one page-aligned buffer.
+Back-pressure holds in both directions: output that is not taken stops the channel, a full window stops
+the reading.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sshkit_keys.text import printable
+
+from sshkit.deferred import Deferred, Failure
+from sshkit.reactor.transports.ends import WriteEnd
+from sshkit.reactor.transports.stdio import unblocked
+from sshkit.ssh.channels.session import (
+    EnvRequest,
+    ExecRequest,
+    ExitSignal,
+    ExitStatus,
+    PtyRequest,
+    SubsystemRequest,
+    WindowChange,
+)
+from sshkit.ssh.connection.protocol import ChannelProtocol
+from sshkit.ssh.errors import ChannelRequestFailed
+from sshkit.ssh.messages.connection import EXTENDED_DATA_STDERR
+
+from .local_input import LocalInput
+
+if TYPE_CHECKING:
+    from sshkit.reactor.core import ReactorCore
+    from sshkit.ssh.connection.channel import Channel
+
+    from .escapes import EscapeFilter
+    from .local_terminal import LocalTerminal
+    from .log import Log
+
+#: Output that may wait for whoever reads ours before the channel is stopped: several turns' worth, so that
+#: a reader that is only scheduled later does not make the window shrink.
+HIGH_MARK = 1024 * 1024
+LOW_MARK = 256 * 1024
+#: What is typed on a terminal is read on while the network stands still, so that an escape is heard.
+MAX_TYPED = 1024 * 1024
+
+
+class Plan:
+    """What the session is to be."""
+
+    __slots__ = ("command", "environment", "input", "subsystem", "terminal", "terminal_type")
+
+    def __init__(self) -> None:
+        self.command: str | None = None  #: None: the login shell
+        self.subsystem = False
+        self.environment: Mapping[str, str] = {}
+        self.terminal: LocalTerminal | None = None  #: ask for a remote terminal; this is the local one
+        self.terminal_type = ""
+        self.input = True  #: read standard input
+
+
+class ClientSession(ChannelProtocol):
+    """One session.  `finished` fires when its output is written; fails with the connection's error."""
+
+    __slots__ = (
+        "_channel",
+        "_error",
+        "_escapes",
+        "_input",
+        "_log",
+        "_open",
+        "_outputs",
+        "_plan",
+        "_reactor",
+        "exit_message",
+        "exit_signal",
+        "exit_status",
+        "finished",
+    )
+
+    def __init__(
+        self, reactor: "ReactorCore", log: "Log", plan: Plan, escapes: "EscapeFilter | None" = None
+    ) -> None:
+        self._reactor = reactor
+        self._log = log
+        self._plan = plan
+        self._escapes = escapes
+        self._channel: Channel | None = None
+        self._input: LocalInput | None = None
+        self._outputs: tuple[Output, Output] | None = None
+        self._error: BaseException | None = None
+        self.exit_status: int | None = None
+        self.exit_signal: str | None = None
+        self.exit_message = ""
+        self.finished: Deferred[None] = Deferred()
+
+    # Called by the channel.
+
+    def channel_opened(self, channel: "Channel", body: bytes) -> None:
+        """Send all requests in one write, and begin to copy."""
+        self._channel = channel
+        plan = self._plan
+        self._outputs = (
+            Output(self._reactor, 1, self._output_full, self._output_room, self._output_gone),
+            Output(self._reactor, 2, self._output_full, self._output_room, self._output_gone),
+        )
+        for name, value in plan.environment.items():
+            body = EnvRequest(os.fsencode(name), os.fsencode(value)).encode()
+            channel.notify("env", body)
+        if plan.terminal is not None:
+            self._ask_for_terminal(channel, plan.terminal)
+        if plan.command is None:
+            what, reply = "shell", channel.request("shell")
+        elif plan.subsystem:
+            what, reply = "subsystem", channel.request("subsystem", SubsystemRequest(plan.command).encode())
+        else:
+            what = "exec"
+            reply = channel.request("exec", ExecRequest(os.fsencode(plan.command)).encode())
+        reply.add_errback(self._refused, what)
+        if plan.input:
+            self._input = LocalInput(self._reactor, 0, self._typed, self._input_ended, self._log.debug)
+            self._input.resume()
+        else:
+            channel.write_eof()
+
+    def data_received(self, data: memoryview) -> None:
+        """Write it to standard output."""
+        if self._outputs is not None:
+            self._outputs[0].write(data)
+
+    def extended_data_received(self, kind: int, data: memoryview) -> None:
+        """Write it to standard error."""
+        if kind == EXTENDED_DATA_STDERR and self._outputs is not None:
+            self._outputs[1].write(data)
+
+    def request_received(self, kind: str, body: bytes) -> bool:
+        """Note how the command ended."""
+        if kind == "exit-status":
+            self.exit_status = ExitStatus.decode(body).status
+            return True
+        if kind == "exit-signal":
+            ended = ExitSignal.decode(body)
+            self.exit_signal = printable(ended.name)
+            self.exit_message = printable(ended.message)
+            return True
+        if kind == "eow@openssh.com":  # the command reads no more (OpenSSH's PROTOCOL, section 2.1)
+            self._stop_input()
+            if self._channel is not None:
+                self._channel.write_eof()
+        # True for nothing else: keepalives want a refusal as their answer.
+        return False
+
+    def pause_writing(self) -> None:
+        """Read no more until the window opens, except what is typed."""
+        if self._input is not None and self._escapes is None:
+            self._input.pause()
+
+    def resume_writing(self) -> None:
+        """Read again."""
+        if self._input is not None:
+            self._input.resume()
+
+    def channel_closed(self, error: BaseException | None) -> None:
+        """End when the last output is written."""
+        self._error = error
+        self._channel = None
+        self._stop_input()
+        for output in self._outputs or ():
+            output.finish(self._maybe_finished)
+        self._maybe_finished()
+
+    # Called by the command.
+
+    def resized(self) -> None:
+        """Tell the remote terminal the local one's size."""
+        plan = self._plan
+        if self._channel is not None and plan.terminal is not None:
+            self._channel.notify("window-change", WindowChange(*plan.terminal.size()).encode())
+
+    def send_break(self) -> None:
+        """Send a BREAK (RFC 4335)."""
+        if self._channel is not None:
+            self._channel.notify("break", (1000).to_bytes(4, "big"))
+
+    def close(self) -> None:
+        """Give the descriptors back; what was not written is lost."""
+        self._stop_input()
+        for output in self._outputs or ():
+            output.close()
+
+    # Inside.
+
+    def _ask_for_terminal(self, channel: "Channel", terminal: "LocalTerminal") -> None:
+        from sshkit.terminal.modes import encode_modes
+
+        body = PtyRequest(self._plan.terminal_type, *terminal.size(), encode_modes(terminal.fd)).encode()
+        channel.request("pty-req", body).add_errback(self._no_terminal)
+        self._log.raw = terminal.enter_raw()
+
+    def _no_terminal(self, failure: Failure) -> None:
+        """Go on without a terminal, as ssh does."""
+        failure.trap(ChannelRequestFailed)
+        terminal, self._plan.terminal = self._plan.terminal, None
+        if terminal is not None:
+            terminal.restore()
+            self._log.raw = False
+        self._escapes = None
+        self._log.info("The server has no terminal for us; going on without one.")
+
+    def _refused(self, failure: Failure, what: str) -> None:
+        """End: without it there is no session.  A channel that closed first has told why already."""
+        if isinstance(failure.exception, ChannelRequestFailed):
+            command = f" {self._plan.command!r}" if what == "subsystem" else ""
+            self._error = ChannelRequestFailed(f"the server refused the {what} request{command}")
+            if self._channel is not None:
+                self._channel.abort()
+            self._finish(self._error)
+
+    def _typed(self, data: memoryview) -> None:
+        """Send what was read."""
+        channel = self._channel
+        if channel is None:
+            return
+        if self._escapes is None:
+            channel.write(data)
+            return
+        rest = self._escapes.feed(data)
+        if self._channel is not None and len(rest):
+            channel.write(rest)
+            if channel.get_write_buffer_size() > MAX_TYPED and self._input is not None:
+                self._input.pause()
+
+    def _input_ended(self) -> None:
+        self._stop_input()
+        if self._channel is not None:
+            self._channel.write_eof()
+
+    def _stop_input(self) -> None:
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+
+    def _output_full(self) -> None:
+        if self._channel is not None:
+            self._channel.pause_reading()
+
+    def _output_room(self) -> None:
+        outputs = self._outputs
+        if self._channel is not None and outputs is not None and not any(output.full for output in outputs):
+            self._channel.resume_reading()
+
+    def _output_gone(self, fd: int) -> None:
+        """Whoever read our output has gone: tell the command, and drop what else it writes."""
+        if self._channel is not None and fd == 1:
+            self._channel.notify("eow@openssh.com")
+        self._output_room()
+
+    def _maybe_finished(self) -> None:
+        if self._channel is None and not any(output.busy for output in self._outputs or ()):
+            self._finish(self._error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self.finished.called:
+            return
+        if error is not None:
+            self.finished.errback(error)
+        else:
+            self.finished.callback(None)
+
+
+class Output:
+    """One of our descriptors for output, with what waits to be written to it."""
+
+    __slots__ = ("_end", "_flushed", "_gone", "_number", "_on_full", "_on_room", "_restore", "full")
+
+    def __init__(
+        self,
+        reactor: "ReactorCore",
+        number: int,
+        on_full: Callable[[], None],
+        on_room: Callable[[], None],
+        gone: Callable[[int], None],
+    ) -> None:
+        self._number = number
+        self._on_full = on_full
+        self._on_room = on_room
+        self._gone = gone
+        self._flushed: Callable[[], None] = _nothing
+        self._restore: Callable[[], None] = _nothing
+        self._end: WriteEnd | None = None
+        self.full = False
+        try:
+            fd, self._restore = unblocked(number, os.O_WRONLY)
+        except OSError:  # closed before we were started
+            return
+        self._end = WriteEnd(reactor, fd, self)
+        self._end.set_marks(HIGH_MARK, LOW_MARK)
+
+    @property
+    def busy(self) -> bool:
+        """Something waits to be written."""
+        return self._end is not None
+
+    def write(self, data: memoryview) -> None:
+        """Write; drop what nobody reads."""
+        if self._end is not None:
+            self._end.write(data)
+
+    def finish(self, flushed: Callable[[], None]) -> None:
+        """Call `flushed` when everything is written."""
+        self._flushed = flushed
+        if self._end is not None:
+            self._end.close_when_flushed()
+
+    def close(self) -> None:
+        """Drop what waits."""
+        end, self._end = self._end, None
+        if end is not None:
+            end.close()
+        self._restore()
+
+    # Called by the end.
+
+    def end_full(self) -> None:
+        self.full = True
+        self._on_full()
+
+    def end_room(self) -> None:
+        self.full = False
+        self._on_room()
+
+    def end_flushed(self) -> None:
+        self.close()
+        self._flushed()
+
+    def end_broken(self, error: OSError) -> None:
+        self.full = False
+        self.close()
+        self._gone(self._number)
+        self._flushed()
+
+
+def _nothing(*_: Any) -> None:
+    """Nobody waits."""
