@@ -1,5 +1,6 @@
 """curve25519-sha256 and its first name (RFC 8731)."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sshkit.ssh.key_exchange.method import Method, bad_value
@@ -15,7 +16,8 @@ class Curve25519(Method):
     name = "curve25519-sha256"
     hash_name = "sha256"
 
-    def __init__(self) -> None:
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        super().__init__(random_bytes)
         from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
         self._private: X25519PrivateKey = X25519PrivateKey.generate()

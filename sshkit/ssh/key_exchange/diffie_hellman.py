@@ -1,14 +1,16 @@
-"""diffie-hellman-group14-sha256 and -group16-sha512 (RFC 8268), on the groups of RFC 3526."""
+"""diffie-hellman-group14-sha256 and -group16-sha512 (RFC 8268), on the groups of RFC 3526.
 
-from typing import TYPE_CHECKING, ClassVar
+Computed with `pow`: the library that brings the other methods is giving up Diffie-Hellman over finite
+fields.  Both exponents are used once, so that their timing tells nothing that could be used again.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
 
 from sshkit_keys import wire
 
 from sshkit.ssh.key_exchange.method import Method, bad_value
 from sshkit.ssh.messages.transport import KexDHInit, KexDHReply
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.dh import DHPrivateKey
 
 #: 2048 bits, generator 2: RFC 3526 section 3
 GROUP14 = int(
@@ -36,38 +38,37 @@ GROUP16 = int(
     16,
 )
 GENERATOR = 2
+#: Bytes of a private exponent: twice the strength of either group and more (RFC 4419 section 6.2).
+EXPONENT_SIZE = 64
 
 
 class DiffieHellman14(Method):
     """Diffie-Hellman over group 14; 1 < value < p - 1 is demanded of the peer (RFC 4253 section 8)."""
 
-    __slots__ = ("_private",)
+    __slots__ = ("_exponent", "_public")
     name = "diffie-hellman-group14-sha256"
     hash_name = "sha256"
     init = KexDHInit
     reply = KexDHReply
     prime: ClassVar[int] = GROUP14
 
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        super().__init__(random_bytes)
+        self._exponent = int.from_bytes(b"\x80" + random_bytes(EXPONENT_SIZE - 1), "big")
+        self._public = pow(GENERATOR, self._exponent, self.prime)
+
     @staticmethod
     def encode_public(value: int) -> bytes:
         return wire.mpint(value)
 
-    def __init__(self) -> None:
-        from cryptography.hazmat.primitives.asymmetric import dh
-
-        parameters = dh.DHParameterNumbers(self.prime, GENERATOR).parameters()
-        self._private: DHPrivateKey = parameters.generate_private_key()
-
     def client_public(self) -> int:
-        return self._private.public_key().public_numbers().y
+        return self._public
 
     def client_secret(self, server_public: int) -> bytes:
-        from cryptography.hazmat.primitives.asymmetric import dh
-
         if not 1 < server_public < self.prime - 1:
             raise bad_value(self.name)
-        numbers = dh.DHPublicNumbers(server_public, dh.DHParameterNumbers(self.prime, GENERATOR))
-        return self._private.exchange(numbers.public_key())
+        secret = pow(server_public, self._exponent, self.prime)
+        return secret.to_bytes((self.prime.bit_length() + 7) // 8, "big")
 
     def server_respond(self, client_public: int) -> tuple[int, bytes]:
         return self.client_public(), self.client_secret(client_public)

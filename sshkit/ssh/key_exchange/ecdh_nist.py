@@ -1,5 +1,6 @@
 """ecdh-sha2-nistp256, -nistp384 and -nistp521 (RFC 5656 section 4)."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from sshkit.ssh.key_exchange.method import Method, bad_value
@@ -16,7 +17,8 @@ class EcdhNistp256(Method):
     hash_name = "sha256"
     curve: ClassVar[str] = "SECP256R1"
 
-    def __init__(self) -> None:
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        super().__init__(random_bytes)
         from cryptography.hazmat.primitives.asymmetric import ec
 
         self._private: EllipticCurvePrivateKey = ec.generate_private_key(getattr(ec, self.curve)())

@@ -5,6 +5,7 @@ sends its public value (KEX_INIT), the server answers with host key, public valu
 (KEX_REPLY): RFC 4253 section 8, RFC 5656 section 4, RFC 8731.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from sshkit_keys import wire
@@ -21,6 +22,9 @@ class Method:
     hash_name: ClassVar[str]  #: of hashlib
     init: ClassVar[type[KexEcdhInit] | type[KexDHInit]] = KexEcdhInit
     reply: ClassVar[type[KexEcdhReply] | type[KexDHReply]] = KexEcdhReply
+
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        """Make this side's key pair; a method whose library brings its own randomness takes that."""
 
     @staticmethod
     def encode_public(value: Any) -> bytes:

@@ -4,6 +4,7 @@ Public values are the post-quantum part followed by the X25519 part; the secret 
 secrets and, unlike in the older methods, is a string in the exchange hash.
 """
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,9 @@ class MLKEM768X25519(Method):
     name = "mlkem768x25519-sha256"
     hash_name = "sha256"
 
-    def __init__(self) -> None:
-        self._classic = Curve25519()
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        super().__init__(random_bytes)
+        self._classic = Curve25519(random_bytes)
         self._private: MLKEM768PrivateKey | None = None
 
     @staticmethod

@@ -89,7 +89,7 @@ class Exchange:
                 raise RemoteProtocolError("a message came before KEXINIT, and key exchange is strict")
         ours = parse_proposal(self._our_proposal)
         self._negotiated = negotiate(layer.algorithms, ours, theirs, is_client=layer.is_client)
-        self._method = self._negotiated.key_exchange()
+        self._method = self._negotiated.key_exchange(layer.random_bytes)
         if layer.is_client:
             self._public = self._method.client_public()
             layer.writer.send_now(self._method.init(self._public).encode())

@@ -271,7 +271,7 @@ class TransportLayer(PacketReader):
         for _ in range(message.count):
             name, value = reader.string("extension name"), reader.string("extension value")
             if name == b"server-sig-algs" and self.is_client:
-                self.peer_signatures = tuple(printable(value).split(","))
+                self.peer_signatures = tuple(value.decode("ascii", "replace").split(","))
         reader.finish("EXT_INFO")
 
     def service_requested(self, payload: memoryview) -> None:

@@ -116,4 +116,4 @@ def negotiate(algorithms: Algorithms, ours: KexInit, theirs: KexInit, *, is_clie
 
 
 def _shown(names: Sequence[str]) -> str:
-    return printable(",".join(name for name in names if name not in MARKERS)) or "nothing"
+    return printable(",".join(name for name in names if name not in MARKERS), 1000) or "nothing"
