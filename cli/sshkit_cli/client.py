@@ -21,6 +21,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
+    if argv[:1] == ["-V"]:
+        return _version()
     from sshkit_keys.errors import SSHKitError
 
     from .log import Log

@@ -5,7 +5,6 @@ used anywhere (R39): no control characters, no shell characters, no leading dash
 """
 
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
@@ -35,6 +34,8 @@ def parse_destination(text: str) -> Destination:
     rest = text.removeprefix("ssh://").removesuffix("/") if uri else text
     user, at, host = rest.rpartition("@")
     if uri:
+        from urllib.parse import unquote
+
         user = unquote(user.partition(";")[0])
     port: int | None = None
     if host.startswith("["):
