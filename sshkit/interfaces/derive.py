@@ -27,7 +27,7 @@ def interface(protocol: type) -> InterfaceClass:
     if known is not None:
         return known
     members: dict[str, Any] = {
-        name: Attribute("", name) for name in vars(protocol).get("__annotations__", ()) if name[0] != "_"
+        name: Attribute(name) for name in vars(protocol).get("__annotations__", ()) if name[0] != "_"
     }
     for name, member in vars(protocol).items():
         if name[0] == "_":
@@ -35,7 +35,7 @@ def interface(protocol: type) -> InterfaceClass:
         if isinstance(member, FunctionType):
             members[name] = fromFunction(member, imlevel=1)
         elif isinstance(member, property):
-            members[name] = Attribute(member.__doc__ or "", name)
+            members[name] = Attribute(name, member.__doc__ or "")
     bases = tuple(_derived[base] for base in protocol.__bases__ if base in _derived)
     derived = InterfaceClass(
         "I" + protocol.__name__,

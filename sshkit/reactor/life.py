@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from sshkit.deferred import Deferred, Failure, ensure_deferred, gather, set_scheduler
 
-from .core import ReactorCore
 from .errors import ReactorClosed, ReactorError
+from .pollers import Poller
+from .serving import ServingReactor
 
 _T = TypeVar("_T")
 
@@ -22,11 +23,11 @@ SHUTDOWN_TIMEOUT = 30.0
 running_reactors: "dict[int, LivingReactor]" = {}
 
 
-class LivingReactor(ReactorCore):
+class LivingReactor(ServingReactor):
     """A reactor with `run`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, poller: Poller | None = None) -> None:
+        super().__init__(poller)
         self._thread: int | None = None
         self._stopping = False
         self._interrupted = False

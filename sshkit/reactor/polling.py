@@ -1,4 +1,4 @@
-"""One turn of the loop on a poller: what the native and the direct engine share.
+"""One turn of the loop: what the native and the direct engine share.
 
 A turn: the call_soon queue, one wait, the descriptors that are ready, delayed calls, the queue
 again.  The native engine turns by itself; the direct engine turns inside asyncio's `select`.
@@ -9,42 +9,20 @@ from typing import Any
 
 from .errors import ReactorClosed
 from .life import LivingReactor
-from .pollable import Pollable
-from .pollers import FAULT, READ, WRITE, Poller, default_poller
+from .pollers import READ, Poller
 from .signals import Signals
 from .wakeup import Wakeup
 
-_READ_OR_FAULT = READ | FAULT
-_WRITE_OR_FAULT = WRITE | FAULT
-
 
 class PollingReactor(LivingReactor):
-    """A reactor with a poller."""
+    """A reactor that owns its turns."""
 
     def __init__(self, poller: Poller | None = None) -> None:
-        super().__init__()
-        self.poller = poller if poller is not None else default_poller()
+        super().__init__(poller)
         self._wakeup = Wakeup()
         self.wake = self._wakeup.wake  # type: ignore[method-assign]
         self.set_interest(self._wakeup.read_fd, self._wakeup, READ)
         self._signals = Signals(self, self._wakeup.write_fd)
-
-    def set_interest(self, fd: int, pollable: Pollable, interest: int) -> None:
-        """Have `pollable` called for `interest`."""
-        before = pollable.interest
-        if before == interest:
-            return
-        if not before:
-            self.poller.register(fd, interest)
-            self.pollables[fd] = pollable
-        elif interest:
-            self.poller.modify(fd, interest)
-        else:
-            try:
-                self.poller.unregister(fd)
-            except OSError:  # closed behind our back: the kernel has forgotten it already
-                pass
-        pollable.interest = interest
 
     def turn(self, timeout: float | None) -> None:
         """Wait at most `timeout` seconds (None: as long as nothing happens) and serve what is ready."""
@@ -57,22 +35,7 @@ class PollingReactor(LivingReactor):
             left = heap[0][0] - monotonic()
             if timeout is None or left < timeout:
                 timeout = left if left > 0.0 else 0.0
-        events = self.poller.poll(timeout)
-        pollables = self.pollables
-        for fd, mask in events:
-            pollable = pollables.get(fd)
-            if pollable is None:  # closed by another one's handler in this turn
-                continue
-            try:
-                if mask == READ:
-                    pollable.read_ready()
-                    continue
-                if mask & _READ_OR_FAULT and pollable.interest & READ:
-                    pollable.read_ready()
-                if mask & _WRITE_OR_FAULT and pollable.interest & WRITE:
-                    pollable.write_ready()
-            except Exception as error:
-                self.report(f"{pollable!r} failed", error)
+        self.serve(timeout)
         if heap:
             now = monotonic()
             if heap[0][0] <= now:
@@ -97,4 +60,3 @@ class PollingReactor(LivingReactor):
         self._signals.close()
         self.close_pollables()
         self.release()
-        self.poller.close()

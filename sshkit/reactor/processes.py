@@ -153,7 +153,7 @@ class ProcessTransport:
             set_terminal_size(self._master.fd, size)
 
     def close(self) -> None:
-        """Close all our ends.  From a terminal that loses its master, the kernel sends its programs SIGHUP."""
+        """Close all our ends.  When a terminal loses its master, its programs get SIGHUP."""
         self._input.close()
         for end in self._outputs.values():
             end.close()

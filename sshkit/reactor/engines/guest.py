@@ -1,8 +1,10 @@
 """The guest engine: our transports on a loop that somebody else runs (uvloop, Jupyter, a GUI's).
 
-Chosen by `current` in a coroutine of a foreign asyncio loop.  It uses the loop's public calls only:
-`add_reader`, `add_writer`, `call_soon`, `call_later`.  It ends with its loop: an asynchronous generator
-of ours is closed when the loop closes its generators, as `asyncio.run` and its like do.
+Chosen by `current` in a coroutine of a foreign asyncio loop.  The host watches one descriptor of ours, the
+poller's; so its treatment of each connection is as on the other engines (uvloop, for one, forgets a
+descriptor that has an error, with data unread), and costs the host one call a turn.  It ends with its
+loop: an asynchronous generator of ours is closed when the loop closes its generators, as `asyncio.run`
+and its like do.
 """
 
 import asyncio
@@ -16,11 +18,9 @@ from sshkit.deferred import gather
 from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.reactor import IReactor
 
-from ..core import ReactorCore
 from ..errors import ReactorClosed, ReactorError
 from ..life import SHUTDOWN_TIMEOUT
-from ..pollable import Pollable
-from ..pollers import READ, WRITE
+from ..serving import ServingReactor
 from ..timers import Timers
 
 _T = TypeVar("_T")
@@ -41,7 +41,7 @@ def guest_of(loop: asyncio.AbstractEventLoop) -> "GuestReactor":
 
 
 @implementer(IReactor)
-class GuestReactor(ReactorCore):
+class GuestReactor(ServingReactor):
     """A reactor on a foreign loop.  It holds the loop weakly, or no loop would ever be freed."""
 
     name = "guest"
@@ -55,6 +55,8 @@ class GuestReactor(ReactorCore):
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_time = 0.0
         self.timers = Timers(self._set_alarm)
+        self._poller_fd = self.poller.fileno()
+        loop.add_reader(self._poller_fd, self._serve)
         self._lifeline = self._live()
         try:
             self._lifeline.__anext__().send(None)  # runs to its yield: the loop knows it now
@@ -85,34 +87,6 @@ class GuestReactor(ReactorCore):
         """Whether the caller is in the host's thread."""
         return self._thread == get_ident()
 
-    # -- descriptors ------------------------------------------------------------------------------
-
-    def set_interest(self, fd: int, pollable: Pollable, interest: int) -> None:
-        """Have the host call `pollable` for `interest`."""
-        before = pollable.interest
-        if before == interest:
-            return
-        if not interest:
-            self._remove(fd, before)
-        else:
-            loop = self.loop
-            if interest & ~before & READ:
-                loop.add_reader(fd, pollable.read_ready)
-            if interest & ~before & WRITE:
-                loop.add_writer(fd, pollable.write_ready)
-            self._remove(fd, before & ~interest)
-            self.pollables[fd] = pollable
-        pollable.interest = interest
-
-    def _remove(self, fd: int, interest: int) -> None:
-        loop = self._loop_reference()
-        if loop is None or loop.is_closed():
-            return
-        if interest & READ:
-            loop.remove_reader(fd)
-        if interest & WRITE:
-            loop.remove_writer(fd)
-
     # -- calls ------------------------------------------------------------------------------------
 
     def _call_soon(self, callback: Callable[[], object]) -> None:
@@ -122,11 +96,20 @@ class GuestReactor(ReactorCore):
             self.loop.call_soon(self._drain)
 
     def _drain(self) -> None:
-        self._drain_coming = False
+        """Make the calls of the queue; they and their like need no further visit of the host."""
+        self._drain_coming = True
         self.run_soon()
-        if self.soon and not self._drain_coming and not self.closed:
+        self._drain_coming = False
+        if self.soon and not self.closed:
             self._drain_coming = True
             self.loop.call_soon(self._drain)
+
+    def _serve(self) -> None:
+        """Call whose descriptors are ready: the host has found our poller readable."""
+        if not self.closed:
+            self._drain_coming = True
+            self.serve(0.0)
+            self._drain()
 
     def wake(self) -> None:
         """Have the queue drained; of any thread."""
@@ -147,7 +130,9 @@ class GuestReactor(ReactorCore):
 
     def _alarm_rings(self) -> None:
         self._alarm = None
+        self._drain_coming = True
         self.run_timers(monotonic())
+        self._drain()
         if not self.closed:
             self._set_alarm()
 
@@ -196,6 +181,9 @@ class GuestReactor(ReactorCore):
         if self.closed:
             return
         self.close_pollables()
+        loop = self._loop_reference()
+        if loop is not None and not loop.is_closed():
+            loop.remove_reader(self._poller_fd)
         if self._alarm is not None:
             self._alarm.cancel()
         self.release()

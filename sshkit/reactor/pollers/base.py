@@ -41,6 +41,10 @@ class Poller(Protocol):
         """Wait at most `timeout` seconds (None: no limit) and return what happened."""
         ...
 
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while `poll` would find something; -1 if there is none."""
+        ...
+
     def close(self) -> None:
         """Give the poller's own descriptor back."""
         ...

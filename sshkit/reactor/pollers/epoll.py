@@ -7,9 +7,9 @@ from .base import MAX_EVENTS
 
 
 class Epoll:
-    """`register`, `modify`, `unregister` and `close` are the kernel object's own."""
+    """All but `poll` are the kernel object's own."""
 
-    __slots__ = ("_poll", "close", "modify", "register", "unregister")
+    __slots__ = ("_poll", "close", "fileno", "modify", "register", "unregister")
 
     name = "epoll"
 
@@ -24,6 +24,7 @@ class Epoll:
         self.modify = epoll.modify
         self.unregister = epoll.unregister
         self.close = epoll.close
+        self.fileno = epoll.fileno
         self._poll = epoll.poll
 
     def poll(self, timeout: float | None) -> Sequence[tuple[int, int]]:

@@ -64,6 +64,10 @@ class KQueue:
                 masks[event.ident] = masks.get(event.ident, 0) | mask
             return list(masks.items())
 
+        def fileno(self) -> int:
+            """The kernel queue's own descriptor."""
+            return self._kqueue.fileno()
+
         def close(self) -> None:
             """Give the kernel queue back."""
             self._kqueue.close()

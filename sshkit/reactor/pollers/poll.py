@@ -46,5 +46,9 @@ class Poll:
         events = self._poll.poll(None if timeout is None else ceil(timeout * 1000))
         return [(fd, FAULT if mask & select.POLLNVAL else mask) for fd, mask in events]
 
+    def fileno(self) -> int:
+        """There is none."""
+        return -1
+
     def close(self) -> None:
         """Nothing to give back."""

@@ -43,6 +43,10 @@ class Select:
             masks[fd] = masks.get(fd, 0) | WRITE
         return list(masks.items())
 
+    def fileno(self) -> int:
+        """There is none."""
+        return -1
+
     def close(self) -> None:
         """Nothing to give back."""
         self._readers.clear()

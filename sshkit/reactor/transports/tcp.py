@@ -398,14 +398,13 @@ class StreamTransport:
             self._peername = self.get_extra_info("peername")
         if self._error is None and not self._eof_received:
             self._take_what_came()
-        protocol = self._protocol
+        protocol, self._protocol = self._protocol, None
         try:
             protocol.connection_lost(self._error)
         except Exception as error:
             reactor.report(f"connection_lost of {type(protocol).__name__} failed", error)
         finally:
             sock.close()
-            self._protocol = None
 
     def _take_what_came(self) -> None:
         """Read once more before closing.
