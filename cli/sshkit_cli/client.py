@@ -15,6 +15,7 @@ INTERRUPTED: Final = 130
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     try:
+        _open_standard_descriptors()
         return _main(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -66,6 +67,17 @@ def _main(argv: list[str]) -> int:
         if typed.verbosity:
             raise
     return FAILED
+
+
+def _open_standard_descriptors() -> None:
+    """Fill those of 0, 1 and 2 that are closed, lest a socket becomes our standard output."""
+    import os
+
+    while True:
+        fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        if fd > 2:
+            os.close(fd)
+            return
 
 
 def _version() -> int:

@@ -16,7 +16,8 @@ from sshkit.client.connect import open_connection
 from sshkit.client.connection import ClientConnection
 from sshkit.client.credentials import FileCredentials
 from sshkit.client.host_keys import HostKeyChanged, HostKeyVerifier
-from sshkit.deferred import Deferred, Failure
+from sshkit.config.parser import ConfigError
+from sshkit.deferred import Deferred, Failure, set_unhandled_handler
 from sshkit.reactor.engines.native import NativeReactor
 from sshkit.ssh.errors import ClosedByApplication, ConnectionLost
 
@@ -55,6 +56,18 @@ ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _FAMILIES = {"any": 0, "inet": 2, "inet6": 10}
 
 
+class CommandReactor(NativeReactor):
+    """A reactor whose faults are told in the command's own words, without a traceback."""
+
+    def __init__(self, log: "Log") -> None:
+        super().__init__()
+        self._log = log
+
+    def report(self, what: str, error: BaseException) -> None:
+        """Tell a fault of our own code; the loop goes on."""
+        self._log.error(f"internal error: {what}: {printable(f'{type(error).__name__}: {error}', 1000)}")
+
+
 class Run:
     """One connection and its session."""
 
@@ -64,7 +77,7 @@ class Run:
         log.level = target.options.log_level.value
         self._plan = self._make_plan(typed)
         self._terminal = LocalTerminal(0)
-        self._reactor = NativeReactor()
+        self._reactor = CommandReactor(log)
         self._done: Deferred[int] = Deferred()
         self._session: ClientSession | None = None
         self._connection: ClientConnection | None = None
@@ -76,12 +89,14 @@ class Run:
         """Do it all; returns the exit status.  Raises SSHKitError for what a user is to be told."""
         reactor, log = self._reactor, self._log
         tell_settings(self.target, log)
+        before = set_unhandled_handler(lambda failure, places: log.debug(f"unhandled: {failure}"))
         try:
             self._catch_signals()
             self._connect()
             return reactor.run_until(self._done)
         finally:
             self._clean_up()
+            set_unhandled_handler(before)
 
     # Getting there.
 
@@ -156,6 +171,8 @@ class Run:
 
     def _logged_in(self, connection: ClientConnection) -> None:
         log = self._log
+        if self.target.options.tcp_keepalive.value:
+            _keep_alive(connection)
         log.debug(f"server: {printable(connection.layer.peer_identification)}")
         log.debug(f"algorithms: {connection.negotiated.summary()}")
         log.debug(f"host key: {connection.host_key.key_type} {connection.host_key.fingerprint()}")
@@ -316,6 +333,19 @@ class Run:
             os.kill(os.getpid(), self._died_by)
 
 
+def _keep_alive(connection: ClientConnection) -> None:
+    """Let the kernel find out if the other side has gone (TCPKeepAlive)."""
+    from socket import SO_KEEPALIVE, SOL_SOCKET
+
+    transport = connection.layer.transport
+    sock = None if transport is None else transport.get_extra_info("socket")
+    if sock is not None:
+        try:
+            sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+        except OSError:  # it has gone already
+            pass
+
+
 def tell_error(error: SSHKitError | OSError, target: Target | None, log: "Log") -> None:
     """Say why the command failed: one line, and for a changed host key the whole story."""
     if isinstance(error, HostKeyChanged) and error.places:
@@ -325,7 +355,8 @@ def tell_error(error: SSHKitError | OSError, target: Target | None, log: "Log") 
         log.error(f"{place}{error.strerror or error}")
     else:
         text = str(error)
-        place = target.place if target is not None else ""
+        # A mistake in a file is the file's, wherever one wanted to go.
+        place = "" if target is None or isinstance(error, ConfigError) else target.place
         log.error(text if not place or place in text else f"{place}: {text}")
 
 
@@ -344,4 +375,4 @@ Somebody may be listening in right now, or the host was set up anew.
     Known so far by: {places}
 Ask whoever runs the host for its fingerprint. If the new key is right, remove the old one with
 {remove}
-and connect again. Nothing was sent."""
+and connect again. No login was tried."""

@@ -39,14 +39,18 @@ class Questions:
 
     def password(self) -> Deferred[str | None] | None:
         """Ask for the password; None when that was done often enough."""
-        options = self._target.options
         if self._passwords_left <= 0:
             return None
-        if self._passwords_left < options.password_prompts.value:
+        target = self._target
+        prompt = f"{printable(target.user)}@{printable(target.hostname)}'s password: "
+        if self._passwords_left < target.options.password_prompts.value:
             self._log.info("Permission denied, please try again.")
         self._passwords_left -= 1
-        target = self._target
-        return self._prompter.ask(f"{printable(target.user)}@{printable(target.hostname)}'s password: ")
+        try:
+            return self._prompter.ask(prompt)
+        except NobodyToAsk:
+            self._passwords_left = 0
+            raise
 
     def passphrase(self, path: str) -> Deferred[str | None]:
         """Ask for the passphrase of a key file."""

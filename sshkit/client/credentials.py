@@ -43,7 +43,11 @@ class FileCredentials:
         banner: Callable[[str], object] | None = None,
         warn: Callable[[str], object] | None = None,
     ) -> None:
-        self.interactive_tries = interactive_tries if answers is not None or password is not None else 0
+        self._interactive_limit = interactive_tries
+        # A server that refuses before it has asked anything will not ask the next time either.
+        self.interactive_tries = min(
+            1, interactive_tries if answers is not None or password is not None else 0
+        )
         self._password: str | AskPassword | None = password
         self._passphrase = passphrase
         self._passphrase_tries = passphrase_tries if callable(passphrase) else 1
@@ -68,6 +72,7 @@ class FileCredentials:
         self, title: str, instruction: str, prompts: Sequence[tuple[str, bool]]
     ) -> "list[str] | Deferred[list[str] | None] | None":
         """Ask the callback; without one, a single hidden question is taken for that of the password."""
+        self.interactive_tries = self._interactive_limit
         if self._answers is not None:
             return self._answers(title, instruction, prompts)
         if len(prompts) != 1 or prompts[0][1] or self._answered:
