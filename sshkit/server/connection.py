@@ -40,6 +40,7 @@ class ServerConnection:
         "_keepalive",
         "_passed",
         "_refusal",
+        "_seen",
         "_sessions",
         "grant",
         "layer",
@@ -55,6 +56,7 @@ class ServerConnection:
         self._connection: Connection | None = None
         self._keepalive: Keepalive | None = None
         self._sessions = 0
+        self._seen = 0  # bytes in both directions when it was last looked at
         self._passed: tuple[str, tuple[str, ...]] = ("", ())  # methods of the chain that a user has done
         self._refusal = ""  # why the request in work was refused, for the log
         self.users: Logins = server.users.for_connection(self)
@@ -98,6 +100,14 @@ class ServerConnection:
     def close(self) -> None:
         """End the connection."""
         self.layer.disconnect()
+
+    def rest_if_idle(self) -> None:
+        """Give up what can be made again, if nothing happened since the last call."""
+        layer = self.layer
+        total = layer.bytes_received + layer.writer.bytes_sent
+        if total == self._seen:
+            layer.rest()
+        self._seen = total
 
     def log_error(self, what: str, failure: "Failure | BaseException") -> None:
         """Log an error of this side."""

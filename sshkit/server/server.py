@@ -19,7 +19,10 @@ from sshkit.ssh.transport.rekeying import RekeyLimits
 if TYPE_CHECKING:
     from sshkit_keys import PrivateKey, PublicKey
 
-    from sshkit.interfaces import Clock, Listener, Reactor, Transport
+    from sshkit.interfaces import Clock, DelayedCall, Listener, Reactor, Transport
+
+
+REST_AFTER = 1.0  #: seconds without a byte after which a connection gives up what it can make again
 
 
 class Settings(NamedTuple):
@@ -74,6 +77,7 @@ class Server:
             settings.max_startups, settings.max_startups_per_source, random_bytes, settings.source_blocks
         )
         self.connections: set[ServerConnection] = set()
+        self._sweep: DelayedCall | None = None
         self.listeners: list[Listener] = []
         self._log = log
         self._closed_waiters: list[Deferred[None]] = []
@@ -104,6 +108,17 @@ class Server:
             listener.close()
         self._tell_closed()
 
+    def _let_rest(self) -> None:
+        """Let connections rest that were idle since the last time."""
+        self._sweep = None
+        for connection in self.connections:
+            connection.rest_if_idle()
+        self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        if self._sweep is None and self.connections:
+            self._sweep = self.clock.call_later(REST_AFTER, self._let_rest)
+
     def wait_closed(self) -> Deferred[None]:
         """Wait until no connection is left and none can come."""
         waiter: Deferred[None] = Deferred()
@@ -124,6 +139,7 @@ class Server:
     def logged_in(self, connection: ServerConnection) -> None:
         """Count one more that is let in."""
         self.startups.end(connection.source)
+        self._sweep_later()
         grant = connection.grant
         assert grant is not None
         self.log("info", f"{connection.source}: {grant.user!r} logged in by {grant.method} {grant.key or ''}")

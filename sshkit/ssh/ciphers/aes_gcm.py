@@ -1,9 +1,11 @@
 """aes128-gcm@openssh.com and aes256-gcm@openssh.com (RFC 5647, as OpenSSH's PROTOCOL narrows it).
 
 The length field is sent in the clear and authenticated; the nonce is 4 fixed bytes and a counter of
-packets.  Both directions work in place: this is the hot path.
+packets.  Both directions work in place: this is the hot path.  A keyed context is the largest part of an
+idle connection, so a resting half keeps only the key, and the next packet makes the context again.
 """
 
+from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ TAG = 16
 NONCE = Struct(">4sQ")
 unpack_length = LENGTH.unpack_from
 pack_nonce = NONCE.pack
+#: nonce, data, associated data, where the result goes
+AEADCall = Callable[[bytes, memoryview, memoryview, memoryview], int]
 
 
 def _aead(key: bytes) -> "AESGCM":
@@ -26,18 +30,40 @@ def _aead(key: bytes) -> "AESGCM":
     return AESGCM(key)
 
 
+class Resting:
+    """Stands in for the encrypting or decrypting call of a half that rests."""
+
+    __slots__ = ("_half",)
+
+    def __init__(self, half: "GCMSealer | GCMOpener") -> None:
+        self._half = half
+
+    def __call__(self, nonce: bytes, data: memoryview, associated: memoryview, into: memoryview) -> int:
+        return self._half.wake()(nonce, data, associated, into)
+
+
 class GCMSealer:
     """Seals packets with AES-GCM."""
 
-    __slots__ = ("_counter", "_encrypt_into", "_fixed", "sequence")
+    __slots__ = ("_counter", "_encrypt_into", "_fixed", "_key", "sequence")
     mask = 15
     overhead = 0
     tag_size = TAG
 
     def __init__(self, keys: Keys, mac: MAC | None, sequence: int) -> None:
-        self._encrypt_into = _aead(keys.key).encrypt_into
+        self._key = keys.key
+        self._encrypt_into: AEADCall = _aead(keys.key).encrypt_into
         self._fixed, self._counter = NONCE.unpack(keys.iv)
         self.sequence = sequence
+
+    def rest(self) -> None:
+        """Keep only the key until the next packet."""
+        self._encrypt_into = Resting(self)
+
+    def wake(self) -> AEADCall:
+        """Make the context again."""
+        self._encrypt_into = call = _aead(self._key).encrypt_into
+        return call
 
     def seal(self, buffer: memoryview, start: int, length: int) -> int:
         body = start + 4
@@ -54,13 +80,23 @@ class GCMSealer:
 class GCMOpener:
     """Opens packets sealed with AES-GCM."""
 
-    __slots__ = ("_counter", "_decrypt_into", "_fixed", "needed", "sequence")
+    __slots__ = ("_counter", "_decrypt_into", "_fixed", "_key", "needed", "sequence")
 
     def __init__(self, keys: Keys, mac: MAC | None, sequence: int) -> None:
-        self._decrypt_into = _aead(keys.key).decrypt_into
+        self._key = keys.key
+        self._decrypt_into: AEADCall = _aead(keys.key).decrypt_into
         self._fixed, self._counter = NONCE.unpack(keys.iv)
         self.sequence = sequence
         self.needed = 4
+
+    def rest(self) -> None:
+        """Keep only the key until the next packet."""
+        self._decrypt_into = Resting(self)
+
+    def wake(self) -> AEADCall:
+        """Make the context again."""
+        self._decrypt_into = call = _aead(self._key).decrypt_into
+        return call
 
     def open(self, buffer: memoryview, start: int, end: int) -> Opened | None:
         body = start + 4

@@ -65,8 +65,9 @@ class Connection:
         self.waiting: dict[int, Channel] = {}  #: those with data that only the network holds back
         self._next_number = 0
         self._opening: dict[int, Deferred[Channel]] = {}
-        self._replies: deque[Deferred[bytes]] = deque()
-        self._answers: deque[list[bytes | bool | None]] = deque()
+        # Both queues are made when wanted: an empty one costs more than the rest of this object.
+        self._replies: deque[Deferred[bytes]] | None = None
+        self._answers: deque[list[bytes | bool | None]] | None = None
         layer.set_phase(RUNNING_CLIENT if layer.is_client else RUNNING_SERVER, self)
 
     # What users of the connection call.
@@ -88,6 +89,8 @@ class Connection:
         if self.layer.lost is not None:
             reply.errback(self.layer.lost)
             return reply
+        if self._replies is None:
+            self._replies = deque()
         self._replies.append(reply)
         self.layer.send(messages.GlobalRequest(kind, True, body).encode())
         return reply
@@ -95,7 +98,7 @@ class Connection:
     def lost(self, error: BaseException) -> None:
         """End everything: the layer has ended."""
         opening, self._opening = self._opening, {}
-        replies, self._replies = self._replies, deque()
+        replies, self._replies = self._replies, None
         self.waiting = {}
         for channel in list(self.channels.values()):
             if channel.number in opening:
@@ -104,7 +107,7 @@ class Connection:
                 channel.ended(error)
         for opened in opening.values():
             opened.errback(error)
-        for reply in replies:
+        for reply in replies or ():
             reply.errback(error)
 
     def writable(self) -> None:
@@ -237,6 +240,8 @@ class Connection:
         answer = self.owner.global_requested(message.kind, message.body)
         entry: list[bytes | bool | None] = [False]
         if message.want_reply:
+            if self._answers is None:
+                self._answers = deque()
             if len(self._answers) >= MAX_GLOBAL_REQUESTS:
                 raise RemoteProtocolError(f"more than {MAX_GLOBAL_REQUESTS} global requests at a time")
             self._answers.append(entry)
@@ -251,20 +256,24 @@ class Connection:
             decided(answer)
 
     def request_succeeded(self, payload: memoryview) -> None:
-        if not self._replies:
-            raise RemoteProtocolError("an answer to a global request that was not made")
-        self._replies.popleft().callback(messages.RequestSuccess.decode(payload).body)
+        self._next_reply().callback(messages.RequestSuccess.decode(payload).body)
 
     def request_failed(self, payload: memoryview) -> None:
         messages.RequestFailure.decode(payload)
-        if not self._replies:
-            raise RemoteProtocolError("an answer to a global request that was not made")
-        self._replies.popleft().errback(ChannelRequestFailed("the peer refused a global request"))
+        self._next_reply().errback(ChannelRequestFailed("the peer refused a global request"))
 
     def late_login(self, payload: memoryview) -> None:
         """Ignore what a client sent before it knew that it was let in (RFC 4252 section 5.1)."""
 
     # Inside.
+
+    def _next_reply(self) -> Deferred[bytes]:
+        if not self._replies:
+            raise RemoteProtocolError("an answer to a global request that was not made")
+        reply = self._replies.popleft()
+        if not self._replies:
+            self._replies = None
+        return reply
 
     def _find(self, number: int) -> Channel:
         channel = self.channels.get(number)
@@ -302,12 +311,15 @@ class Connection:
         )
 
     def _send_answers(self) -> None:
-        while self._answers and self._answers[0][0] is not False:
-            body = self._answers.popleft()[0]
+        answers = self._answers
+        while answers and answers[0][0] is not False:
+            body = answers.popleft()[0]
             if isinstance(body, bytes):
                 self.layer.send(messages.RequestSuccess(body).encode())
             else:
                 self.layer.send(messages.RequestFailure().encode())
+        if not answers:
+            self._answers = None
 
 
 BOTH = {

@@ -209,6 +209,13 @@ class TransportLayer(PacketReader):
                 self.transport.resume_reading()
             super().resume()
 
+    def rest(self) -> None:
+        """Let go of what an idle connection can make again; any packet wakes it."""
+        for half in (self.opener, self.writer.sealer):
+            rest = getattr(half, "rest", None)
+            if rest is not None:
+                rest()
+
     # What the reader calls.
 
     def rekey_due(self) -> None:

@@ -1,6 +1,7 @@
 """Which algorithms two proposals agree on (RFC 4253 section 7.1)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from sshkit_keys.text import printable
@@ -10,9 +11,10 @@ from sshkit.ssh.ciphers.packet import Cipher
 from sshkit.ssh.errors import KeyExchangeFailed
 from sshkit.ssh.key_exchange.method import Method
 from sshkit.ssh.macs.hmac_sha2 import MAC
-from sshkit.ssh.messages.transport import KexInit
+from sshkit.ssh.messages.transport import KEXINIT, KexInit
 
 COOKIE_SIZE = 16
+REMEMBERED = 32  #: proposals, and pairs of them, that are kept; each has 35,000 bytes at most
 NO_COMPRESSION = ("none",)
 EXT_INFO_CLIENT = "ext-info-c"  #: RFC 8308 section 2.1
 STRICT_CLIENT = "kex-strict-c-v00@openssh.com"  #: OpenSSH's PROTOCOL section 1.10
@@ -68,11 +70,20 @@ def parse_proposal(payload: bytes) -> KexInit:
     """Return the record in the payload of a KEXINIT; the cookie is skipped."""
     if len(payload) < 1 + COOKIE_SIZE:
         raise KeyExchangeFailed(f"KEXINIT of {len(payload)} bytes")
-    return KexInit.decode(payload[:1] + payload[1 + COOKIE_SIZE :])
+    return _parse(payload[1 + COOKIE_SIZE :])
 
 
+@lru_cache(REMEMBERED)
+def _parse(lists: bytes) -> KexInit:
+    return KexInit.decode(bytes((KEXINIT,)) + lists)
+
+
+@lru_cache(REMEMBERED)
 def negotiate(algorithms: Algorithms, ours: KexInit, theirs: KexInit, *, is_client: bool) -> Negotiated:
-    """Return what the two proposals agree on; KeyExchangeFailed names both lists where they do not."""
+    """Return what the two proposals agree on; KeyExchangeFailed names both lists where they do not.
+
+    Proposals of one program are all alike, so a server answers from memory; connections share the result.
+    """
     client, server = (ours, theirs) if is_client else (theirs, ours)
     methods = {method.name: method for method in algorithms.key_exchanges}
     ciphers = {cipher.name: cipher for cipher in algorithms.ciphers}
