@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sshkit.interfaces import Clock, DelayedCall, Listener, Reactor, Transport
 
 
-REST_AFTER = 1.0  #: seconds without a byte after which a connection gives up what it can make again
+REST_AFTER = 5.0  #: seconds without a byte after which a connection gives up what it can make again
 
 
 class Settings(NamedTuple):
