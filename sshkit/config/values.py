@@ -103,6 +103,8 @@ def rekey_limit(line: Line) -> RekeyLimit:
     if len(words) > 2:
         line.fail(f"more than two arguments for {line.spelled}")
     size = None if words[0].lower() == "default" else bytes_of(words[0], line)
+    if size == 0:
+        size = None
     if size is not None and size < MIN_REKEY_BYTES:
         line.fail(f"{line.spelled}: {quoted(words[0])} is too small; at least {MIN_REKEY_BYTES} bytes")
     if len(words) == 1:
