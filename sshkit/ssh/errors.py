@@ -45,6 +45,7 @@ class HostKeyNotVerified(SSHKitError):
     """The server's host key is not the one that was expected, or nobody vouched for it."""
 
     reason = 9
+    for_peer = "the host key could not be verified"  #: our files are none of the server's business
 
 
 class ConnectionLost(SSHKitError):
@@ -78,6 +79,7 @@ class AuthenticationFailed(SSHKitError):
     """No method let the user in; `trail` tells what was tried and why each failed."""
 
     reason = 14
+    for_peer = "no more authentication methods"  #: which keys were tried stays here
 
     def __init__(self, message: str, trail: tuple[object, ...] = ()) -> None:
         super().__init__(message)

@@ -178,9 +178,10 @@ class TransportLayer(PacketReader):
         error = error or ClosedByApplication("the connection was closed")
         if self.lost is None and self.transport is not None:
             known = isinstance(error, SSHKitError)
+            words = getattr(error, "for_peer", None) or printable(str(error))
             message = messages.Disconnect(
                 code=getattr(error, "reason", 2 if known else 11),
-                description=(printable(str(error)) if known else "internal error").encode()[:400],
+                description=(words if known else "internal error").encode()[:400],
                 language=b"",
             )
             self.writer.send_now(message.encode())
