@@ -61,6 +61,7 @@ class Race:
         "_addresses",
         "_attempts",
         "_deadline",
+        "_decided",
         "_errors",
         "_factory",
         "_label",
@@ -81,6 +82,7 @@ class Race:
         local_address: tuple[str, int] | None = None,
     ) -> None:
         self._reactor = reactor
+        self._decided = False
         self._label = label
         self._factory = factory
         self._timeout = timeout
@@ -100,14 +102,14 @@ class Race:
 
     def _not_resolved(self, failure: Failure) -> None:
         self._waiting_for = None
-        if not self.result.called:
+        if not self._decided:
             error = failure.exception
             self._fail(ConnectError(f"cannot connect to {self._label}: {shown_error(error)}"), error)
 
     def start(self, addresses: Addresses) -> None:
         """Try `addresses`, families by turns."""
         self._waiting_for = None
-        if not self.result.called:
+        if not self._decided:
             self._addresses.extend(interleaved(addresses))
             self._try_next()
 
@@ -196,11 +198,12 @@ class Race:
 
     def give_up(self, error: BaseException) -> None:
         """Stop everything and fail with `error`."""
-        self._clean_up()
-        if not self.result.called:
+        if not self._decided:
+            self._clean_up()
             self.result.errback(error)
 
     def _clean_up(self) -> None:
+        self._decided = True
         self._deadline.cancel()
         self._addresses.clear()
         if self._next is not None:

@@ -50,8 +50,7 @@ class ReactorCore:
         self.pollables: dict[int, Pollable] = {}
         self.soon: deque[Callable[[], object]] = deque()
         self.timers = Timers()
-        self.closed = False
-        self.closing = False  #: closing, so nothing of `call_soon` would be called any more
+        self.closed = False  #: closed, or just closing: `call_soon` calls nothing any more
         self._triggers = Triggers(self.report)
         self._thread_pool: ThreadPool | None = None
         #: What ends the wait of each thread in `blocking_call_from_thread`, with an error.
@@ -77,6 +76,11 @@ class ReactorCore:
     def in_own_thread(self) -> bool:
         """Whether the caller is in the thread in which this reactor runs."""
         raise NotImplementedError
+
+    def check_open(self) -> None:
+        """Raise ReactorClosed if this reactor takes no more work."""
+        if self.closed:
+            raise ReactorClosed(f"the {self.name} reactor is closed")
 
     # -- clock ------------------------------------------------------------------------------------
 
@@ -165,12 +169,14 @@ class ReactorCore:
 
     def open_pipes(self, protocol: Any, read_fd: int | None, write_fd: int | None) -> "PipeTransport":
         """Make two descriptors one transport that owns them."""
+        self.check_open()
         from .transports.pipes import open_pipes
 
         return open_pipes(self, protocol, read_fd, write_fd)
 
     def open_stdio(self, protocol: Any) -> "PipeTransport":
         """Make standard input and output one transport."""
+        self.check_open()
         from .transports.stdio import open_stdio
 
         return open_stdio(self, protocol)
@@ -188,6 +194,7 @@ class ReactorCore:
         family: int = 0,
     ) -> Deferred[_P]:
         """Connect to the first address of `host` that answers."""
+        self.check_open()
         from .connector import connect_tcp
 
         return connect_tcp(self, host, port, factory, timeout, local_address, family)
@@ -196,12 +203,14 @@ class ReactorCore:
         self, path: str | bytes, factory: Callable[[], _P], *, timeout: float = CONNECT_TIMEOUT
     ) -> Deferred[_P]:
         """Connect to a UNIX socket."""
+        self.check_open()
         from .connector import connect_unix
 
         return connect_unix(self, path, factory, timeout)
 
     def adopt_socket(self, sock: "socket.socket", factory: Callable[[], _P]) -> _P:
         """Take over a connected stream socket."""
+        self.check_open()
         from .transports.tcp import adopt
 
         return adopt(self, sock, factory)
@@ -217,6 +226,7 @@ class ReactorCore:
         family: int = 0,
     ) -> "Deferred[Listener]":
         """Listen at every address of `host`."""
+        self.check_open()
         from .listener import listen_tcp
 
         return listen_tcp(self, host, port, factory, backlog, reuse_port, family)
@@ -230,6 +240,7 @@ class ReactorCore:
         backlog: int = BACKLOG,
     ) -> "Deferred[Listener]":
         """Listen at a UNIX socket."""
+        self.check_open()
         from .listener import listen_unix
 
         return listen_unix(self, path, factory, mode, backlog)
@@ -257,6 +268,7 @@ class ReactorCore:
         new_session: bool = True,
     ) -> "ProcessTransport":
         """Start a program on pipes or on a terminal."""
+        self.check_open()
         from .processes import spawn_process
 
         return spawn_process(self, protocol, argv, executable, env, cwd, pty, prepare_terminal, new_session)
@@ -265,6 +277,7 @@ class ReactorCore:
 
     def defer_to_thread(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> Deferred[_T]:
         """Run `function` in a thread of the pool."""
+        self.check_open()
         pool = self._thread_pool
         if pool is None:
             from .threads import ThreadPool
@@ -274,8 +287,7 @@ class ReactorCore:
 
     def call_from_thread(self, function: Callable[..., object], *args: Any) -> None:
         """Have the reactor call `function(*args)`; of any thread."""
-        if self.closed:
-            raise ReactorClosed(f"the {self.name} reactor is closed and makes no more calls")
+        self.check_open()
         self.soon.append(partial(function, *args) if args else function)
         self.wake()
 
@@ -307,7 +319,7 @@ class ReactorCore:
 
     def close_pollables(self) -> None:
         """Tell every descriptor's owner that the reactor closes."""
-        self.closing = True
+        self.closed = True
         error = ReactorClosed(f"the {self.name} reactor was closed")
         while self.pollables:
             fd, pollable = next(iter(self.pollables.items()))

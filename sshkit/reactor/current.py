@@ -5,13 +5,22 @@ Called by everything that takes an optional `reactor`.  There is no global one.
 
 import sys
 from _thread import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import ReactorError
-from .life import running_reactors
 
 if TYPE_CHECKING:
     from .core import ReactorCore
+
+
+#: The reactor that runs in each thread, by the thread's number.  A guest is found by its loop instead.
+running_reactors: "dict[int, ReactorCore]" = {}
+
+
+def running_asyncio_loop() -> Any:
+    """Return the asyncio loop that runs in this thread, if any; asyncio is not loaded for the question."""
+    get_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    return None if get_loop is None else get_loop()
 
 
 def current() -> "ReactorCore":
@@ -19,8 +28,7 @@ def current() -> "ReactorCore":
     reactor = running_reactors.get(get_ident())
     if reactor is not None:
         return reactor
-    get_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
-    loop = None if get_loop is None else get_loop()
+    loop = running_asyncio_loop()
     if loop is None:
         raise ReactorError(
             "no reactor runs in this thread: call this inside sshkit.run(main()) or asyncio.run(main()), "

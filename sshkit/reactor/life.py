@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sshkit.deferred import Deferred, Failure, ensure_deferred, gather, set_scheduler
 
+from .current import running_asyncio_loop, running_reactors
 from .errors import ReactorClosed, ReactorError
 from .pollers import Poller
 from .serving import ServingReactor
@@ -18,9 +19,6 @@ _T = TypeVar("_T")
 
 #: Seconds that shutdown waits for the Deferreds of "before" triggers.
 SHUTDOWN_TIMEOUT = 30.0
-
-#: The reactor that runs in each thread, for `current`.
-running_reactors: "dict[int, LivingReactor]" = {}
 
 
 class LivingReactor(ServingReactor):
@@ -60,9 +58,11 @@ class LivingReactor(ServingReactor):
         started: list[Deferred[Any]] = []
 
         def start() -> None:
-            main = self._main = as_deferred_result(awaitable)
+            begin: Deferred[None] = Deferred()
+            main = self._main = as_deferred_result(awaitable, begin)
             started.append(main)
             main.add_both(finish)
+            begin.callback(None)
 
         def finish(result: Any) -> None:
             outcome.append(result)
@@ -90,6 +90,8 @@ class LivingReactor(ServingReactor):
         thread = get_ident()
         if thread in running_reactors:
             raise ReactorError("another reactor runs in this thread; await, or run in a thread of its own")
+        if running_asyncio_loop() is not None:
+            raise ReactorError("an asyncio loop runs in this thread; await, or run in a thread of its own")
         self._thread = thread
         running_reactors[thread] = self
         self._stopping = self._interrupted = False
@@ -190,12 +192,13 @@ class LivingReactor(ServingReactor):
             self.stop()
 
 
-def as_deferred_result(awaitable: Awaitable[_T]) -> Deferred[_T]:
-    """Return the Deferred of whatever can be awaited."""
+def as_deferred_result(awaitable: Awaitable[_T], begin: Deferred[None]) -> Deferred[_T]:
+    """Return the Deferred of whatever can be awaited; a coroutine begins when `begin` fires."""
     if isinstance(awaitable, Deferred):
         return awaitable
 
     async def wait() -> _T:
+        await begin
         return await awaitable
 
     return ensure_deferred(wait())

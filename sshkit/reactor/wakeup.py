@@ -4,12 +4,17 @@ Used by the polling engines; the guest engine uses its host loop's own way.
 """
 
 import os
+from _thread import RLock
 
 
 class Wakeup:
-    """A pollable whose reading end belongs to the loop.  `wake` may be called from anywhere."""
+    """A pollable whose reading end belongs to the loop.  `wake` may be called from anywhere.
 
-    __slots__ = ("_asleep", "interest", "read_fd", "write_fd")
+    The lock keeps a thread from writing to a descriptor that is being closed, and that may be another's
+    next; it lets in its own thread twice, for a signal handler runs in the middle of anything.
+    """
+
+    __slots__ = ("_asleep", "_lock", "interest", "read_fd", "write_fd")
 
     def __init__(self) -> None:
         self.read_fd, self.write_fd = os.pipe()
@@ -17,28 +22,38 @@ class Wakeup:
         os.set_blocking(self.write_fd, False)
         self.interest = 0
         self._asleep = True
+        self._lock = RLock()
 
     def wake(self) -> None:
         """End the present or the next wait.  One byte in the pipe is enough for any number of calls."""
-        if self._asleep:
+        if not self._asleep:
+            return
+        with self._lock:
             self._asleep = False
-            try:
-                os.write(self.write_fd, b"\0")
-            except BlockingIOError:  # pragma: no cover - full of signals' bytes: it wakes
-                pass
+            if self.write_fd >= 0:
+                try:
+                    os.write(self.write_fd, b"\0")
+                except BlockingIOError:  # full of the bytes of signals, so it wakes all the same
+                    pass
 
     def read_ready(self) -> None:
-        """Empty the pipe.  First the flag: a wake that comes in between writes again."""
-        self._asleep = True
+        """Empty the pipe, then ask for bytes again.
+
+        In this order: who wakes in between finds the flag down and writes nothing, but what it queued
+        before is seen in this turn.  The other way round its byte could be read, and the flag stay down.
+        """
         try:
             os.read(self.read_fd, 4096)
-        except BlockingIOError:  # pragma: no cover - another turn has read it
+        except BlockingIOError:  # a readiness of before, read in between
             pass
+        self._asleep = True
 
     def write_ready(self) -> None:
         """Never asked for."""
 
     def reactor_closed(self, error: BaseException) -> None:
         """Close both ends."""
-        os.close(self.read_fd)
-        os.close(self.write_fd)
+        with self._lock:
+            fd, self.write_fd = self.write_fd, -1
+            os.close(fd)
+            os.close(self.read_fd)

@@ -13,8 +13,8 @@ from typing import Any
 from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.reactor import IReactor
 
+from ..current import running_asyncio_loop, running_reactors
 from ..errors import ReactorError
-from ..life import running_reactors
 from ..pollers import READ, WRITE, Poller
 from ..polling import PollingReactor
 
@@ -128,7 +128,7 @@ class DirectReactor(PollingReactor):
 
     def close(self) -> None:
         """End asyncio's tasks in order, then close as every reactor does, then asyncio's loop."""
-        if not self.closed and not self.running:
+        if not self.closed and not self.running and running_asyncio_loop() is None:
             self._end_asyncio()
         super().close()
         self.loop.close()

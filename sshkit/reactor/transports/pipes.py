@@ -152,7 +152,7 @@ class PipeTransport:
         if self._finishing:
             return
         self._finishing = True
-        if self._reactor.closing:
+        if self._reactor.closed:
             self._finish()
         else:
             self._reactor.call_soon(self._finish)
