@@ -4,8 +4,9 @@
 to the process and back without a copy of its own; whoever is slow stops the other by back-pressure.
 
 A channel ends when the process was reaped and its output was read to the end: so no output is lost, and a
-program left behind keeps the channel only as long as it holds the pipes, as with sshd.  On a terminal
-the kernel closes those when the session's leader ends.  A client that goes sends the process SIGHUP (R31).
+program left behind keeps the channel only as long as it holds the pipes, as with sshd.  One left behind on
+a terminal cannot write to it any more, and is not waited for.  A client that goes sends the process SIGHUP,
+with or without a terminal, so that nothing stays behind (R31).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,10 @@ from sshkit.server.session import Program, SessionRequest
 if TYPE_CHECKING:
     from sshkit.interfaces import ExitStatus, ProcessTransport, Reactor, TerminalSize
 
+#: Seconds without output after which a terminal is given up whose session has ended, but which a program
+#: left behind keeps open.  The kernel hands on what was written last with a small delay of its own.
+QUIET = 0.1
+
 #: What OpenSSH names a signal that RFC 4254 section 6.10 has no name for.
 OTHER_SIGNAL = "SIG@openssh.com"
 
@@ -23,7 +28,7 @@ OTHER_SIGNAL = "SIG@openssh.com"
 class ProcessProgram(Program):
     """The channel's side: what the client sends goes to the process."""
 
-    __slots__ = ("_open_outputs", "_process", "_status")
+    __slots__ = ("_open_outputs", "_paused", "_process", "_reactor", "_side", "_status")
 
     def __init__(
         self,
@@ -40,9 +45,12 @@ class ProcessProgram(Program):
         super().__init__(request)
         terminal = request.terminal
         self._open_outputs = 2 if terminal is None else 1
+        self._paused = False
         self._status: ExitStatus | None = None
+        self._reactor = reactor
+        self._side = ProcessSide(self) if terminal is None else TerminalSide(self)
         self._process: ProcessTransport = reactor.spawn_process(
-            ProcessSide(self),
+            self._side,
             argv,
             executable=executable,
             env=env,
@@ -60,10 +68,12 @@ class ProcessProgram(Program):
         self._process.write_eof()
 
     def pause_writing(self) -> None:
+        self._paused = True
         self._process.pause_reading(1)
         self._process.pause_reading(2)
 
     def resume_writing(self) -> None:
+        self._paused = False
         self._process.resume_reading(1)
         self._process.resume_reading(2)
 
@@ -99,6 +109,17 @@ class ProcessProgram(Program):
         """Note how it ended; what it wrote before may still have to be read."""
         self._status = status
         if not self._open_outputs:
+            self._finish(status)
+        elif isinstance(self._side, TerminalSide):
+            self._reactor.call_later(QUIET, self._give_terminal_up, self._side, status)
+
+    def _give_terminal_up(self, side: "TerminalSide", status: "ExitStatus") -> None:
+        if self._ended:
+            return
+        if side.heard or self._paused:
+            side.heard = False
+            self._reactor.call_later(QUIET, self._give_terminal_up, side, status)
+        else:
             self._finish(status)
 
     def _finish(self, status: "ExitStatus") -> None:
@@ -150,3 +171,17 @@ class ProcessSide:
     def process_exited(self, status: "ExitStatus") -> None:
         """Hand it on."""
         self._program.process_exited(status)
+
+
+class TerminalSide(ProcessSide):
+    """The same with a note that something came."""
+
+    __slots__ = ("heard",)
+
+    def __init__(self, program: ProcessProgram) -> None:
+        super().__init__(program)
+        self.heard = False
+
+    def output_received(self, descriptor: int, data: bytes) -> None:
+        self.heard = True
+        self._channel.write(data)
