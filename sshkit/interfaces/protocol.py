@@ -57,7 +57,10 @@ class BufferedProtocol(BaseProtocol, Protocol):
         ...
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take the first `nbytes` (at least 1) of the view that `get_buffer` gave last."""
+        """Take the first `nbytes` of the view that `get_buffer` gave last.
+
+        Our transports may say 0: there was no more, so a buffer that was taken for it may be let go.
+        """
         ...
 
 

@@ -23,6 +23,7 @@ class Boat(Protocol):
     """Floats."""
 
     name: str
+    wheels = 0
     _hidden: int
 
     @property
@@ -49,7 +50,7 @@ IBoat = interface(Boat)
 IShip = interface(Ship)
 
 
-def test_the_interface_has_the_protocols_public_members_only() -> None:
+def test_the_interface_has_what_the_protocol_declares_in_public_only() -> None:
     assert sorted(IBoat) == ["length", "name", "sail"]
 
 

@@ -115,8 +115,8 @@ class Echo(Recorder):
     """Sends back what comes."""
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
         self.transport.write(data)
+        super().data_received(data)
 
 
 class BufferedRecorder(Recorder):

@@ -174,7 +174,7 @@ def test_the_local_address_is_the_one_asked_for(run: Run) -> None:
         client.transport.close()
         await client.lost
         with pytest.raises(ConnectError, match="Cannot assign requested address"):
-            await reactor.connect_tcp("127.0.0.1", port, Recorder, local_address=("192.0.2.1", 0))
+            await reactor.connect_tcp("127.0.0.1", port, Recorder, local_address=("198.51.100.1", 0))
         listener.close()
 
     run(main)
@@ -233,7 +233,7 @@ def test_a_unix_socket_whose_queue_is_full_is_asked_again(
 
 def test_an_error_other_than_in_progress_ends_an_attempt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect_ex", lambda self, address: errno.ENETUNREACH)
-    resolving_to(monkeypatch, ("192.0.2.1", 1))
+    resolving_to(monkeypatch, ("198.51.100.1", 1))
 
     async def main(reactor: Any) -> None:
         with pytest.raises(ConnectError, match="Network is unreachable"):

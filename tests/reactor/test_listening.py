@@ -293,11 +293,11 @@ def test_another_port_is_tried_when_the_first_one_is_taken_elsewhere(monkeypatch
 
 
 def test_an_address_that_the_machine_does_not_have_is_left_out_if_another_works() -> None:
-    works, missing = (INET, ("127.0.0.1", 0)), (INET, ("192.0.2.1", 0))
+    works, missing = (INET, ("127.0.0.1", 0)), (INET, ("198.51.100.1", 0))
     socks = bind_all([missing, works], 0, 1, False)
     assert [sock.getsockname()[0] for sock in socks] == ["127.0.0.1"]
     port = socks[0].getsockname()[1]
-    with pytest.raises(ListenError, match=r"192.0.2.1:0: Cannot assign"):
+    with pytest.raises(ListenError, match=r"198.51.100.1:0: Cannot assign"):
         bind_all([missing], 0, 1, False)
     with pytest.raises(ListenError, match="in use"):
         bind_all([missing, (INET, ("127.0.0.1", port))], port, 1, False)

@@ -8,7 +8,6 @@ and its like do.
 """
 
 import asyncio
-import weakref
 from _thread import get_ident
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import monotonic
@@ -25,31 +24,30 @@ from ..timers import Timers
 
 _T = TypeVar("_T")
 
-_guests: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, GuestReactor]" = weakref.WeakKeyDictionary()
+_guests: "dict[asyncio.AbstractEventLoop, GuestReactor]" = {}
 
 
 def guest_of(loop: asyncio.AbstractEventLoop) -> "GuestReactor":
     """Return the guest of a loop that runs in this thread, made on first use."""
     guest = _guests.get(loop)
-    if guest is None or guest.closed:
+    if guest is None:
         for other, old in list(_guests.items()):
-            if other.is_closed():
+            if other.is_closed():  # without the ceremony that would have closed its guest
                 old.close()
-        guest = GuestReactor(loop)
-        _guests[loop] = guest
+        guest = _guests[loop] = GuestReactor(loop)
     return guest
 
 
 @implementer(IReactor)
 class GuestReactor(ServingReactor):
-    """A reactor on a foreign loop.  It holds the loop weakly, or no loop would ever be freed."""
+    """A reactor on a foreign loop.  It lets go of the loop when it closes."""
 
     name = "guest"
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self.call_soon = self._call_soon
-        self._loop_reference = weakref.ref(loop)
+        self._host: asyncio.AbstractEventLoop | None = loop
         self._thread = get_ident()
         self._drain_coming = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -57,9 +55,9 @@ class GuestReactor(ServingReactor):
         self.timers = Timers(self._set_alarm)
         self._poller_fd = self.poller.fileno()
         loop.add_reader(self._poller_fd, self._serve)
-        self._lifeline = self._live()
+        self._lifeline: AsyncGenerator[None, None] | None = self._live()
         try:
-            self._lifeline.__anext__().send(None)  # runs to its yield: the loop knows it now
+            anext(self._lifeline).send(None)  # runs to its yield: the loop knows it now
         except StopIteration:
             pass
 
@@ -71,17 +69,15 @@ class GuestReactor(ServingReactor):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The host; ReactorClosed when it has gone."""
-        loop = self._loop_reference()
-        if loop is None or self.closed:
-            raise ReactorClosed("the asyncio loop of this guest reactor is closed")
-        return loop
+        """The host; ReactorClosed when the guest is closed."""
+        if self._host is None:
+            raise ReactorClosed("this guest reactor is closed, as its asyncio loop may be")
+        return self._host
 
     @property
     def running(self) -> bool:
         """Whether the host runs."""
-        loop = self._loop_reference()
-        return not self.closed and loop is not None and loop.is_running()
+        return self._host is not None and self._host.is_running()
 
     def in_own_thread(self) -> bool:
         """Whether the caller is in the host's thread."""
@@ -178,12 +174,15 @@ class GuestReactor(ServingReactor):
 
     def close(self) -> None:
         """Abort what is open; the host goes on."""
-        if self.closed:
+        host, self._host = self._host, None
+        if host is None:
             return
+        if _guests.get(host) is self:
+            del _guests[host]
+        self._lifeline = None  # it refers to the loop as well
         self.close_pollables()
-        loop = self._loop_reference()
-        if loop is not None and not loop.is_closed():
-            loop.remove_reader(self._poller_fd)
+        if not host.is_closed():
+            host.remove_reader(self._poller_fd)
         if self._alarm is not None:
             self._alarm.cancel()
         self.release()

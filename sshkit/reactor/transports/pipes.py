@@ -33,6 +33,9 @@ class PipeTransport:
         "_writer",
     )
 
+    #: What `write` was given may be reused when it returns; asyncio's own transports do not promise that.
+    copies_on_write = True
+
     def __init__(
         self,
         reactor: "ReactorCore",

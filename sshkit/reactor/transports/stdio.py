@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def open_stdio(reactor: "ReactorCore", protocol: Any, stdin: int = 0, stdout: int = 1) -> PipeTransport:
     """Make one transport of descriptors 0 and 1, which stay open when it closes."""
+    os.fstat(stdout)  # first: were it closed, the copy of the input would take its number
     read_fd, restore_input = unblocked(stdin, os.O_RDONLY)
     try:
         write_fd, restore_output = unblocked(stdout, os.O_WRONLY)

@@ -126,8 +126,9 @@ class StreamTransport:
                 buffer = protocol.get_buffer(-1)
                 size = sock.recv_into(buffer)
             except _NO_DATA_YET:
-                if rounds < READS_A_TURN:  # it took a buffer for more, and there is no more: it may let it go
-                    protocol.buffer_updated(0)
+                self._tell(
+                    "buffer_updated", protocol.buffer_updated, 0
+                )  # it took a buffer for nothing, and may let it go
                 return
             except OSError as error:
                 self._connection_failed(error)
@@ -282,18 +283,18 @@ class StreamTransport:
     def _pause_protocol(self) -> None:
         if not self._protocol_paused:
             self._protocol_paused = True
-            try:
-                self._protocol.pause_writing()
-            except Exception as error:
-                self._protocol_failed("pause_writing", error)
+            self._tell("pause_writing", self._protocol.pause_writing)
 
     def _resume_protocol(self) -> None:
         if self._protocol_paused:
             self._protocol_paused = False
-            try:
-                self._protocol.resume_writing()
-            except Exception as error:
-                self._protocol_failed("resume_writing", error)
+            self._tell("resume_writing", self._protocol.resume_writing)
+
+    def _tell(self, name: str, method: Callable[..., object], *args: int) -> None:
+        try:
+            method(*args)
+        except Exception as error:
+            self._protocol_failed(name, error)
 
     def write_eof(self) -> None:
         """End our direction once the buffered data has left."""
