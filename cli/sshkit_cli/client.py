@@ -25,6 +25,7 @@ def _main(argv: list[str]) -> int:
     if argv[:1] == ["-V"]:
         return _version()
     from sshkit_keys.errors import SSHKitError
+    from sshkit_keys.text import printable
 
     from .log import Log
     from .options import USAGE, UsageError, parse
@@ -63,7 +64,7 @@ def _main(argv: list[str]) -> int:
         tell_error(error, target, log)
     except Exception as error:
         # A mistake of ours: one line, and all of it for who asks with -v.
-        log.error(f"internal error: {type(error).__name__}: {error}")
+        log.error(printable(f"internal error: {type(error).__name__}: {error}", 1000))
         if typed.verbosity:
             raise
     return FAILED

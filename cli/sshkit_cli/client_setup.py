@@ -15,9 +15,12 @@ from sshkit.config.not_yet import SAY
 from sshkit.config.parser import COMMAND_LINE, ConfigError, Line, Setting, parse_line
 from sshkit.config.ssh_config import ConfigFile, expand_hostname, load_client_options
 from sshkit.config.tokens import Facts, Tokens
+from sshkit.config.values import LOG_LEVELS, RekeyLimit
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.rekeying import RekeyLimits
+
+from .escapes import shown
 
 if TYPE_CHECKING:
     from .log import Log
@@ -107,13 +110,20 @@ def tell_settings(target: Target, log: "Log") -> None:
             log.debug(text)
     for keyword, value, place in target.options.items():
         if place.line or place is COMMAND_LINE:
-            log.debug(f"config: {keyword} {shown_value(value)} ({place})")
+            log.debug(f"config: {keyword} {shown_value(value, keyword)} ({place})")
 
 
-def shown_value(value: object) -> str:
+def shown_value(value: object, keyword: str = "") -> str:
     """Return a setting's value as a configuration file would have it."""
     if value is None:
         return "none"
+    if keyword == "escapechar" and isinstance(value, int):
+        return shown(value)
+    if keyword == "loglevel":
+        return next(name for name, level in LOG_LEVELS.items() if level == value).upper()
+    if isinstance(value, RekeyLimit):
+        size = "default" if value.bytes is None else str(value.bytes)
+        return size if value.seconds is None else f"{size} {value.seconds}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
@@ -220,7 +230,7 @@ def dump(target: Target) -> str:
     """Return the effective settings, one a line (-G)."""
     rows = [("host", target.original), ("user", target.user), ("hostname", target.hostname)]
     rows += [
-        (keyword, shown_value(value))
+        (keyword, shown_value(value, keyword))
         for keyword, value, _ in target.options.items()
         if value is not None and keyword not in ("user", "hostname")
     ]

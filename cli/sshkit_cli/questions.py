@@ -47,10 +47,16 @@ class Questions:
             self._log.info("Permission denied, please try again.")
         self._passwords_left -= 1
         try:
-            return self._prompter.ask(prompt)
+            return self._prompter.ask(prompt).add_callback(self._answered)
         except NobodyToAsk:
             self._passwords_left = 0
             raise
+
+    def _answered(self, answer: str | None) -> str | None:
+        """Ask no more where the user gave none."""
+        if answer is None:
+            self._passwords_left = 0
+        return answer
 
     def passphrase(self, path: str) -> Deferred[str | None]:
         """Ask for the passphrase of a key file."""
