@@ -85,6 +85,7 @@ class ServerOptions:
         for name, value in DEFAULTS.items():
             setattr(self, name, Setting(value))
         self._set: set[str] = set()
+        self._ports_closed = False
 
     def take(self, line: Line) -> None:
         """Obey one line, or note what is wrong with it."""
@@ -93,11 +94,9 @@ class ServerOptions:
         except ConfigError as error:
             self.errors.append(error)
 
-    def close_collected(self) -> None:
-        """Let further lines add nothing: what the command line says replaces what files say."""
-        self._closed = frozenset(name for name in ("ports",) if name in self._set)
-
-    _closed: frozenset[str] = frozenset()
+    def close_ports(self) -> None:
+        """Let further lines add no port: those of the command line replace those of files."""
+        self._ports_closed = "ports" in self._set
 
     def check(self) -> None:
         """Raise ConfigErrors if any line was wrong."""
@@ -138,7 +137,7 @@ class ServerOptions:
     def _store(self, name: str, setting: Setting[Any]) -> None:
         if name not in self._set:
             self._set.add(name)
-        elif name not in COLLECTED or name in self._closed:
+        elif name not in COLLECTED or (name == "ports" and self._ports_closed):
             return
         else:
             old: Setting[Any] = getattr(self, name)
@@ -190,15 +189,14 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def read_server_config(
-    path: str | None, overrides: Iterable[str] = (), *, options: ServerOptions | None = None
-) -> ServerOptions:
+def read_server_config(path: str | None, overrides: Iterable[str] = ()) -> ServerOptions:
     """Return the settings of a file (None: no file), after the lines that the command line gives.
 
     What is wrong is in `errors`: call `check` when everything has been read.  Raises OSError for a file
     that cannot be read.
     """
-    options = options or ServerOptions()
+    options = ServerOptions()
+    lines = []
     for text in overrides:
         try:
             line = parse_line(text, COMMAND_LINE)
@@ -206,8 +204,9 @@ def read_server_config(
             options.errors.append(error)
             continue
         if line is not None:
-            options.take(line)
-    options.close_collected()
+            lines.append(line)
+    _take_lines(lines, options, 0)
+    options.close_ports()
     if path is not None:
         _read_file(path, options, 0)
     return options
@@ -219,6 +218,10 @@ def _read_file(path: str, options: ServerOptions, depth: int) -> None:
     except ConfigError as error:
         options.errors.append(error)
         return
+    _take_lines(lines, options, depth)
+
+
+def _take_lines(lines: Iterable[Line], options: ServerOptions, depth: int) -> None:
     for line in lines:
         if line.keyword == "include":
             _include(line, options, depth + 1)

@@ -11,7 +11,7 @@ from typing import Any
 from sshkit_keys.text import quoted
 
 from .parser import Line
-from .values import FLAGS, choice, flag, log_level, number, rekey_limit, seconds_of, time
+from .values import choice, flag, log_level, number, rekey_limit, time
 
 ROOT_LOGINS = {
     "yes": "yes",
@@ -58,17 +58,17 @@ def one_word(line: Line) -> tuple[str, ...]:
 def listen_address(line: Line) -> tuple[tuple[str, int | None], ...]:
     """Return host and port of ``host``, ``host:port``, ``[host]:port`` or a bare IPv6 address."""
     word = line.one()
-    host, port_text = word, ""
+    host, colon, port_text = word, "", ""
     if word.startswith("["):
         host, bracket, rest = word[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             line.fail(
                 f"{line.spelled}: {quoted(word)} is not an address; write host, host:port or [host]:port"
             )
-        port_text = rest[1:]
+        colon, port_text = rest[:1], rest[1:]
     elif word.count(":") == 1:
-        host, _, port_text = word.partition(":")
-    if port_text or word.endswith(":"):
+        host, colon, port_text = word.partition(":")
+    if colon:
         if not (port_text.isascii() and port_text.isdecimal()) or int(port_text) > 65535:
             line.fail(f"{line.spelled}: {quoted(port_text)} is not a port")
         return ((host, int(port_text)),)
@@ -334,14 +334,3 @@ NO_EFFECT = frozenset(
         "useprivilegeseparation",
     )
 )
-
-__all__ = [
-    "ALIASES",
-    "COLLECTED",
-    "FLAGS",
-    "LIMITED",
-    "NO_EFFECT",
-    "OBEYED",
-    "REFUSED",
-    "seconds_of",
-]

@@ -39,17 +39,17 @@ def load_crypt() -> "Callable[[str, str], str | None]":
     return crypt
 
 
-def stored_hash(name: str, path: str = SHADOW) -> str:
+def stored_hash(name: str) -> str:
     """Return the hash of a user's password; empty if there is none.  Read each time: it may change."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+        with open(SHADOW, encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
                 fields = line.rstrip("\n").split(":")
                 if fields[0] == name and len(fields) > 1:
                     return fields[1]
     except OSError as error:
         raise PasswordsUnavailable(
-            f"passwords cannot be checked: {printable(path)}: {error.strerror} (only root may read it)"
+            f"passwords cannot be checked: {printable(SHADOW)}: {error.strerror} (only root may read it)"
         ) from None
     return ""
 

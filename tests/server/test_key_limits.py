@@ -1,0 +1,118 @@
+"""Options of authorized_keys: obeyed whole, or the line is refused."""
+
+import os
+import time
+
+import pytest
+from sshkit_keys import generate_private_key, parse_authorized_keys
+
+from sshkit.server.key_limits import KeyLimits, LineRefused, address_matches, limits_of
+
+KEY = generate_private_key("ed25519", comment="test").public.to_line()
+
+
+def limits(options: str, source: str = "192.0.2.7") -> KeyLimits:
+    text = f"{options} {KEY}" if options else KEY
+    entry = parse_authorized_keys(text.encode(), "/home/u/.ssh/authorized_keys").entries[0]
+    return limits_of(entry, source)
+
+
+def refusal(options: str, source: str = "192.0.2.7") -> str:
+    with pytest.raises(LineRefused) as caught:
+        limits(options, source)
+    text = str(caught.value)
+    assert text.startswith("/home/u/.ssh/authorized_keys:1: ")
+    return text.split(": ", 1)[1]
+
+
+def test_a_line_without_options_limits_nothing() -> None:
+    assert limits("") == KeyLimits("/home/u/.ssh/authorized_keys:1")
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["environment", "permitopen", "permitlisten", "principals", "tunnel", "no-such", "verify-required"],
+)
+def test_r4_a_line_with_an_option_that_is_not_obeyed_is_refused(option: str) -> None:
+    assert "is not obeyed here" in refusal(f'{option}="1"')
+    assert option in refusal(f'command="true",{option}="1"')
+    assert "cert-authority" in refusal("cert-authority")
+
+
+def test_a_command_is_the_only_one() -> None:
+    found = limits('command="echo \\"hi\\" $SSH_ORIGINAL_COMMAND"')
+    assert found.command == 'echo "hi" $SSH_ORIGINAL_COMMAND'
+    assert found.permit_terminal
+
+
+def test_restrict_forbids_everything_and_single_things_can_be_allowed_again() -> None:
+    everything = limits("restrict")
+    assert everything[2:] == (False, False, False, False)
+    assert limits("restrict,pty").permit_terminal
+    assert not limits("restrict,pty").permit_port_forwarding
+    assert limits("restrict,port-forwarding,user-rc").permit_port_forwarding
+    assert limits("restrict,agent-forwarding").permit_agent_forwarding
+    assert limits("restrict,x11-forwarding").permit_x11_forwarding
+
+
+def test_a_refusal_counts_wherever_it_stands() -> None:
+    assert not limits("no-pty").permit_terminal
+    assert not limits("no-pty,pty").permit_terminal
+    assert not limits("no-port-forwarding,no-agent-forwarding,no-X11-forwarding").permit_agent_forwarding
+
+
+@pytest.mark.parametrize(
+    "options", ['command="a",command="b"', "command", "from", "expiry-time", 'no-pty="yes"']
+)
+def test_an_option_with_a_value_too_many_or_too_few_is_refused(options: str) -> None:
+    assert "ignored" in refusal(options)
+
+
+@pytest.mark.parametrize(
+    "patterns", ["192.0.2.7", "192.0.2.*", "192.0.2.0/24", "10.0.0.0/8, 192.0.2.?", "*,!192.0.2.8"]
+)
+def test_from_lets_the_listed_addresses_in(patterns: str) -> None:
+    assert limits(f'from="{patterns}"').permit_terminal
+
+
+@pytest.mark.parametrize("patterns", ["192.0.2.8", "10.0.0.0/8", "example.org", "!192.0.2.7", "/24", ""])
+def test_from_keeps_other_addresses_out(patterns: str) -> None:
+    assert "from=" in refusal(f'from="{patterns}"')
+
+
+def test_from_excludes_before_it_includes() -> None:
+    assert "excludes 192.0.2.7" in refusal('from="*,!192.0.2.0/28"')
+
+
+def test_an_exception_for_a_name_refuses_the_line_since_names_are_not_looked_up() -> None:
+    assert "not looked up" in refusal('from="*,!host.example"')
+    assert limits('from="*,!2001:db8::*"').permit_terminal
+
+
+def test_addresses_match_networks_of_their_family_only() -> None:
+    assert address_matches("2001:db8::1", "2001:db8::/32")
+    assert address_matches("fe80::1%eth0", "fe80::/10")
+    assert not address_matches("192.0.2.1", "2001:db8::/32")
+    assert not address_matches("local", "192.0.2.0/24")
+    assert not address_matches("192.0.2.1", "192.0.2.0/99")
+
+
+def test_a_key_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Etc/GMT-2")
+    time.tzset()
+    try:
+        now = 1_800_000_000  # 2027-01-15 08:00:00 UTC, 10:00:00 there
+        monkeypatch.setattr(time, "time", lambda: now)
+        for text in ("20270116", "202701151001", "20270115100001", "20270115080001Z"):
+            assert limits(f'expiry-time="{text}"').permit_terminal
+        for text in ("20270115", "202701151000", "20270115095959", "20270115080000Z", "20270115075900z"):
+            assert f"expired at {text}" in refusal(f'expiry-time="{text}"')
+    finally:
+        monkeypatch.undo()
+        os.environ.pop("TZ", None)
+        time.tzset()
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2027", "20271341", "2027011", "20270101250000", "99999999Z"])
+def test_a_time_that_is_none_refuses_the_line(text: str) -> None:
+    assert "is not a time" in refusal(f'expiry-time="{text}"')
