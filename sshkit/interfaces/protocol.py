@@ -64,7 +64,15 @@ class BufferedProtocol(BaseProtocol, Protocol):
         ...
 
 
-def receive_into_buffer(self: BufferedProtocol, data: bytes) -> None:
+class _Lender(Protocol):
+    """The part of a buffered protocol that takes data."""
+
+    def get_buffer(self, sizehint: int) -> memoryview: ...
+
+    def buffer_updated(self, nbytes: int) -> None: ...
+
+
+def receive_into_buffer(self: _Lender, data: bytes) -> None:
     """Be the `data_received` of a buffered protocol, for transports that do not know such.
 
     In the class body: `data_received = receive_into_buffer`.

@@ -23,8 +23,10 @@ class Boat(Protocol):
     """Floats."""
 
     name: str
-    wheels = 0
     _hidden: int
+
+    class Deck:
+        """Neither a method nor an attribute that an implementation must have."""
 
     @property
     def length(self) -> float:

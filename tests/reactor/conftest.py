@@ -29,7 +29,7 @@ def reports(caplog: pytest.LogCaptureFixture) -> list[str]:
         def __eq__(self, other: object) -> bool:
             return list(self) == other
 
-        __hash__ = None  # type: ignore[assignment]
+        __hash__ = None
 
     caplog.set_level(logging.WARNING, "sshkit")
     return Messages()

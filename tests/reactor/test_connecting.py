@@ -259,7 +259,8 @@ def test_closing_the_reactor_ends_attempts(hang: Hang) -> None:
     connecting: list[Any] = []
 
     async def main() -> None:
-        connecting.append(reactor.connect_tcp(*hang.address, Recorder))
+        host, port = hang.address
+        connecting.append(reactor.connect_tcp(host, port, Recorder))
 
     reactor.run_until(main())
     reactor.close()

@@ -124,7 +124,8 @@ def test_a_full_socket_keeps_all_of_a_write(reactor: Any) -> None:
     def send(data: Any) -> int:
         if full:
             raise BlockingIOError
-        return sock._sock.send(data)
+        sent: int = sock._sock.send(data)
+        return sent
 
     protocol = Recorder()
     sock = adopted(reactor, protocol, send=send)
@@ -193,7 +194,7 @@ def test_marks_between_the_two_change_nothing(reactor: Any) -> None:
 
 def test_without_sockets_there_is_no_attempt(reactor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     race = Race(reactor, "nowhere", Recorder, 5)
-    monkeypatch.setattr(connector.socket, "socket", failing(errno.EMFILE))
+    monkeypatch.setattr(socket, "socket", failing(errno.EMFILE))
     race.start([(socket.AF_INET, ("127.0.0.1", 1))])
     with pytest.raises(OSError, match=r"127.0.0.1:1: Too many open files"):
         race.result.result()

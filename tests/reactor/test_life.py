@@ -347,7 +347,11 @@ def test_a_second_ctrl_c_interrupts_at_once_and_still_shuts_down(
     reactor.add_system_event_trigger("during", "shutdown", order.append, "down")
 
     async def main() -> None:
-        reactor.call_soon(lambda: (interrupt(), interrupt()))
+        def twice() -> None:
+            interrupt()
+            interrupt()
+
+        reactor.call_soon(twice)
         await Deferred()
 
     with pytest.raises(KeyboardInterrupt):

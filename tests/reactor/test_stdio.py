@@ -15,7 +15,6 @@ from zope.interface.verify import verifyObject
 from sshkit.deferred import gather
 from sshkit.interfaces import ITransport
 from sshkit.reactor import ReactorClosed, new_reactor
-from sshkit.reactor.transports import stdio
 from sshkit.reactor.transports.stdio import open_stdio, unblocked
 
 from .helpers import BufferedRecorder, Echo, HalfOpen, Recorder, later
@@ -412,7 +411,7 @@ def test_without_proc_the_flag_is_set_and_put_back(monkeypatch: pytest.MonkeyPat
     def none(*args: Any) -> int:
         raise OSError
 
-    monkeypatch.setattr(stdio.os, "open", none)
+    monkeypatch.setattr(os, "open", none)
     read_fd, write_fd = os.pipe()
     copy, restore = unblocked(read_fd, os.O_RDONLY)
     assert not os.get_blocking(read_fd)

@@ -86,7 +86,12 @@ def test_an_idle_thread_ends_and_another_takes_later_work(monkeypatch: pytest.Mo
     for _ in range(2):
         seen: list[threading.Thread] = []
         done = threading.Event()
-        pool.submit(lambda seen=seen, done=done: (seen.append(threading.current_thread()), done.set()))  # type: ignore[misc]
+
+        def work(seen: list[threading.Thread] = seen, done: threading.Event = done) -> None:
+            seen.append(threading.current_thread())
+            done.set()
+
+        pool.submit(work)
         done.wait(30)
         seen[0].join(30)
         assert not seen[0].is_alive()
