@@ -103,3 +103,15 @@ class ChannelRequestFailed(SSHKitError):
 
 class ChannelClosed(ConnectionLost):
     """The channel ended before the operation did."""
+
+
+def farewell(error: BaseException) -> tuple[int, str]:
+    """Return code and words of the DISCONNECT for `error`.
+
+    What the peer broke it is told in full; of our own affairs (files, what was tried, bugs) as good as
+    nothing.
+    """
+    if isinstance(error, (RemoteProtocolError, ClosedByApplication)):
+        return error.reason, str(error)
+    code: int = getattr(error, "reason", ClosedByApplication.reason)
+    return code, getattr(error, "for_peer", "internal error")

@@ -7,7 +7,7 @@ hold it back, or break the connection in the middle.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sshkit.interfaces import ITransport, Writable, implementer, receive_into_buffer
+from sshkit.interfaces import ITransport, Writable, implementer
 from sshkit.testing.clock import MemoryClock
 
 HIGH_WATER = 64 * 1024  #: bytes in flight from which on the writing protocol is paused
@@ -19,13 +19,16 @@ class MemoryTransport:
     """One end of a connection in memory.  `outgoing` is what was written and has not arrived."""
 
     __slots__ = (
+        "_eof_told",
         "_high",
         "_info",
+        "_low",
         "_protocol",
         "_writing_paused",
         "aborted",
         "closed",
         "eof_sent",
+        "lost",
         "outgoing",
         "peer",
         "reading_paused",
@@ -37,13 +40,16 @@ class MemoryTransport:
         self._protocol = protocol
         self._info = info or {}
         self._high = HIGH_WATER
+        self._low = HIGH_WATER // 4
         self._writing_paused = False
+        self._eof_told = False
         self.peer: MemoryTransport | None = None
         self.outgoing = bytearray()
         self.total = 0  #: bytes written so far
         self.closed = False
         self.aborted = False
         self.eof_sent = False
+        self.lost = False  #: the protocol was told connection_lost
         self.reading_paused = False
 
     def write(self, data: Writable) -> None:
@@ -84,6 +90,7 @@ class MemoryTransport:
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._high = HIGH_WATER if high is None else high
+        self._low = self._high // 4 if low is None else low
 
     def get_write_buffer_size(self) -> int:
         return len(self.outgoing)
@@ -95,26 +102,63 @@ class MemoryTransport:
         return self._protocol
 
     def deliver(self, size: int | None = None) -> int:
-        """Move up to `size` bytes in flight to the peer's protocol; return how many."""
+        """Move up to `size` bytes in flight to the peer's protocol, as far as it reads; return how many."""
         peer = self.peer
-        if peer is None or peer.reading_paused:
+        if peer is None:
             return 0
-        data = bytes(self.outgoing[:size])
-        del self.outgoing[: len(data)]
-        if data and not peer.closed:
-            receive_into_buffer(peer.get_protocol(), data)
-        if self._writing_paused and len(self.outgoing) <= self._high // 4:
+        wanted = len(self.outgoing) if size is None else min(size, len(self.outgoing))
+        left = wanted
+        while left and not peer.reading_paused:
+            piece = bytes(self.outgoing[:left])
+            taken = left if peer.closed else peer.take(piece)
+            left -= taken
+            del self.outgoing[:taken]  # which an abort inside may have emptied
+            if self.aborted:
+                break
+        if self._writing_paused and len(self.outgoing) <= self._low and not self.lost:
             self._writing_paused = False
             self._protocol.resume_writing()
-        if not self.outgoing and (self.closed or self.eof_sent) and self.peer is not None:
-            self.peer = None
-            if not peer.closed:
-                if self.aborted:
-                    peer.closed = True
-                    peer.get_protocol().connection_lost(ConnectionResetError("reset by the peer"))
-                elif not peer.get_protocol().eof_received():
-                    peer.closed = True
-        return len(data)
+        return wanted - left
+
+    def take(self, data: bytes) -> int:
+        """Give bytes that arrived to the protocol; return how many it took at once."""
+        protocol = self._protocol
+        if not hasattr(protocol, "get_buffer"):
+            protocol.data_received(data)
+            return len(data)
+        buffer = protocol.get_buffer(len(data))
+        size = min(len(buffer), len(data))
+        if not size:
+            raise AssertionError("get_buffer gave an empty buffer")
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        return size
+
+    def finish(self) -> bool:
+        """Tell both ends what has ended; tell whether there was anything to tell."""
+        peer = self.peer
+        if self.lost or self.outgoing or peer is None:
+            return False
+        moved = False
+        if self.aborted:
+            self.lose(None)
+            peer.lose(ConnectionResetError("reset by the peer"))
+            return True
+        if (self.closed or self.eof_sent) and not self._eof_told and not peer.reading_paused:
+            self._eof_told = moved = True
+            if not peer.closed and not peer.get_protocol().eof_received():
+                peer.close()
+        if self.closed:
+            moved = True
+            self.lose(None)
+        return moved
+
+    def lose(self, error: Exception | None) -> None:
+        """End this end of the connection now."""
+        if not self.lost:
+            self.lost = self.closed = True
+            self.outgoing.clear()
+            self._protocol.connection_lost(error)
 
 
 class MemoryPair:
@@ -134,6 +178,8 @@ class MemoryPair:
         for end in (self.client, self.server):
             size = self.chop() if self.chop is not None else None
             moved = bool(end.deliver(size)) or moved
+        for end in (self.client, self.server):
+            moved = end.finish() or moved
         return moved
 
     def settle(self) -> None:
@@ -142,6 +188,11 @@ class MemoryPair:
             if not self.pump():
                 return
         raise AssertionError("both ends still talk after a hundred thousand turns")
+
+    def cut(self) -> None:
+        """Break the connection: what is in flight is gone, and both ends see a reset."""
+        for end in (self.client, self.server):
+            end.lose(ConnectionResetError("the connection was cut"))
 
 
 def connect_in_memory(

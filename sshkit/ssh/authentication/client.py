@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
-from sshkit.deferred import Deferred, Failure
+from sshkit.deferred import CancelledError, Deferred, Failure
 from sshkit.ssh.authentication.methods import CLIENT_METHODS
 from sshkit.ssh.authentication.methods.method import ClientMethod
 from sshkit.ssh.authentication.verdicts import SERVICE, Attempt
@@ -126,15 +126,11 @@ class ClientAuthentication:
         if not self.credentials.identities:
             # Nothing to offer without a question to the user: first see which methods there are.
             self._methods.sort(key=lambda method: method.name != "none")
-        if (
-            len(self.credentials.identities) == 1
-            and self.credentials.identities[0].public.key_type != "ssh-rsa"
-        ):
+        identities = self.credentials.identities
+        if len(identities) == 1 and identities[0].public.key_type != "ssh-rsa":
             self._next()
-        else:
-            self.layer.clock.call_soon(
-                self._next
-            )  # which RSA signatures the server takes is in its next packet
+        else:  # which RSA signatures the server takes is in its next packet
+            self.layer.clock.call_soon(self._begin)
 
     # What the methods call.
 
@@ -146,29 +142,37 @@ class ClientAuthentication:
             return
         self.layer.send(messages.UserauthRequest(self.user, SERVICE, method, body).encode())
 
-    def ask(self, question: Callable[[], Any], then: Callable[[Any], bool]) -> bool:
-        """Call `then` with the answer, now or when its Deferred fires; False where it was None at once."""
+    def ask(
+        self, question: Callable[[], Any], then: Callable[[Any], None], otherwise: Callable[[], None]
+    ) -> None:
+        """Call `then` with the answer, now or when its Deferred fires, or `otherwise` where it is None.
+
+        An error of the question is noted and counts as None; one of the code behind it ends the connection.
+        """
         try:
             answer = question()
         except SSHKitError as error:
             self.note("", "", str(error))
-            return False
-        if not isinstance(answer, Deferred):
-            return then(answer)
+            answer = None
         self._waiting = True
 
         def answered(result: Any) -> None:
-            self._waiting = False
-            if self.layer.lost is None and not then(result):
-                self._next()
+            if self.layer.lost is None:
+                self._waiting = False
+                if result is None:
+                    otherwise()
+                else:
+                    then(result)
 
         def failed(failure: Failure) -> None:
-            self._waiting = False
-            if self.layer.lost is None:
-                self._fail(str(failure.exception))
+            if not isinstance(failure.exception, (SSHKitError, CancelledError)):
+                failure.raise_exception()
+            self.note("", "", str(failure.exception) or "given up")
 
-        answer.add_callback(answered).add_errback(failed)
-        return True
+        if isinstance(answer, Deferred):
+            answer.add_errback(failed).add_callback(answered).add_errback(self._broken)
+        else:
+            answered(answer)
 
     def note(self, method: str, detail: str, outcome: str) -> None:
         """Add a line to the trail."""
@@ -179,19 +183,23 @@ class ClientAuthentication:
         self.note(method, detail, outcome)
         self._next()
 
-    def gave_up(self, method: str, outcome: str) -> None:
-        """Note why a method cannot work at all and go on without it."""
+    def gave_up(self, method: str, outcome: str = "") -> None:
+        """Go on without a method that cannot work, and note why, if there is anything to say."""
         self._methods = [other for other in self._methods if other.name != method]
-        self.next_try(method, "", outcome)
+        if outcome:
+            self.note(method, "", outcome)
+        self._next()
 
     # Handlers.
 
     def service_accepted(self, payload: memoryview) -> None:
+        """Take SERVICE_ACCEPT; the first request is on its way already."""
         if transport_messages.ServiceAccept.decode(payload).name != USERAUTH:
             raise RemoteProtocolError("a service was accepted that was not requested")
         self.layer.set_phase(ANSWERS, self)
 
     def failure_received(self, payload: memoryview) -> None:
+        """Note why the request failed, and go on with what the server still takes (RFC 4252 section 5.1)."""
         message = messages.UserauthFailure.decode(payload)
         current, self._current = self._current, None
         if current is None or self._waiting:
@@ -205,15 +213,16 @@ class ClientAuthentication:
         self._next()
 
     def success_received(self, payload: memoryview) -> None:
+        """We are in: whoever waits for `done` enters the next phase."""
         messages.UserauthSuccess.decode(payload)
         if self._current is None or self._waiting:
             raise RemoteProtocolError("USERAUTH_SUCCESS without a request")
         self.note(self._current.name, self._current.detail(), "accepted")
-        done = self.done
-        self.layer.set_phase(ANSWERS, self)
-        done.callback(self.layer)
+        self._current = None
+        self.done.callback(self.layer)
 
     def banner_received(self, payload: memoryview) -> None:
+        """Show a text of the server, made harmless (R36)."""
         text = printable(messages.UserauthBanner.decode(payload).text, MAX_BANNER, keep="\n\t").replace(
             "\\r\n", "\n"
         )
@@ -223,6 +232,7 @@ class ClientAuthentication:
         self.credentials.show_banner(text)
 
     def method_message_received(self, payload: memoryview) -> None:
+        """Give a message 60 to the method whose request is in work."""
         if self._current is None or self._waiting:
             raise RemoteProtocolError("message 60 without a request")
         self._current.message_received(payload)
@@ -234,8 +244,20 @@ class ClientAuthentication:
 
     # Inside.
 
+    def _begin(self) -> None:
+        """Try the first thing, called by the clock: nobody else takes an exception."""
+        try:
+            self._next()
+        except Exception as error:
+            self.layer.failed(error)
+
+    def _broken(self, failure: Failure) -> None:
+        self.layer.failed(failure.exception)
+
     def _next(self) -> None:
         """Try the next thing of the first method that has one."""
+        if self.layer.lost is not None:
+            return
         for method in self._methods:
             if self._offered is not None and method.name not in self._offered and method.name != "none":
                 continue
@@ -246,8 +268,8 @@ class ClientAuthentication:
         self._fail("")
 
     def _fail(self, why: str) -> None:
-        if self.done.called:
-            return
+        self._methods = []
+        self._current = None
         offered = ", ".join(self._offered or ()) or "none"
         lines = "".join(f"\n  {attempt}" for attempt in self.trail) or "\n  nothing could be tried"
         error = AuthenticationFailed(

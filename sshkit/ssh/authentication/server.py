@@ -5,8 +5,8 @@ request brings is parsed before the user is looked at, and refusals look alike (
 of the table `methods.SERVER_METHODS`.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 USERAUTH = "ssh-userauth"
 MAX_TRIES = 6  #: failed tries, `none` not counted (R8)
 MAX_REQUESTS = 64  #: requests of any kind: queries cost work as well
+MAX_ANSWERS = 64  #: answers in one round of keyboard-interactive (R18)
 
 
 class AuthenticationPolicy(Protocol):
@@ -115,9 +116,10 @@ class ServerAuthentication:
         self.layer.set_phase(REQUESTS, self)
 
     def requested(self, payload: memoryview) -> None:
-        """Take one request; its verdict may come later."""
+        """Take one request; its verdict may come later.  A dialogue that was under way is given up."""
         from sshkit.ssh.authentication.methods import SERVER_METHODS
 
+        self.layer.set_phase(REQUESTS, self)
         request = messages.UserauthRequest.decode(payload)
         self._requests += 1
         if self._requests > MAX_REQUESTS:
@@ -144,8 +146,8 @@ class ServerAuthentication:
     def answered(self, payload: memoryview) -> None:
         """Take the answers of a keyboard-interactive round (RFC 4256 section 3.4)."""
         response = messages.UserauthInfoResponse.decode(payload)
-        if response.count > 64:
-            raise RemoteProtocolError(f"{response.count} answers, 64 allowed")
+        if response.count > MAX_ANSWERS:
+            raise RemoteProtocolError(f"{response.count} answers, {MAX_ANSWERS} allowed")
         reader = WireReader(response.body)
         answers = [reader.text("answer") for _ in range(response.count)]
         reader.finish("USERAUTH_INFO_RESPONSE")
@@ -155,10 +157,10 @@ class ServerAuthentication:
         request = messages.UserauthRequest(user, SERVICE, "keyboard-interactive", b"")
         self._when_decided(request, self.ask(lambda: self.policy.interactive(user, answers)))
 
-    def ask(self, question: "object") -> "Outcome | Deferred[Outcome]":
+    def ask(self, question: "Callable[[], Outcome | Deferred[Any]]") -> "Outcome | Deferred[Any]":
         """Call into the policy; an exception there is a refusal (R10)."""
         try:
-            return question()  # type: ignore[operator,no-any-return]
+            return question()
         except Exception as error:
             self._note_error(error)
             return None
@@ -232,7 +234,7 @@ class ServerAuthentication:
 
     def _note_error(self, error: BaseException) -> None:
         user = printable(self._subject[0]) if self._subject else ""
-        self.policy.attempt_failed(user, "policy", f"{type(error).__name__}: {error}")
+        self.policy.attempt_failed(user, "policy", f"{type(error).__name__}: {printable(str(error))}")
 
 
 def _give_up(failure: Failure, layer: TransportLayer) -> None:

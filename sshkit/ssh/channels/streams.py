@@ -14,9 +14,9 @@ from sshkit.deferred import Deferred, succeed
 from sshkit.ssh.connection.channel import Channel
 from sshkit.ssh.errors import ChannelClosed, LocalProtocolError
 
+JOIN_BELOW = 1024  #: bytes; smaller pieces are put together, or each would cost more than it holds
 FULL_AT = 256 * 1024  #: bytes that a reader holds before it asks for a pause
 MOST = 64 * 1024 * 1024  #: bytes that a reader holds because the other stream is waited for; then it fails
-DRAINED = succeed(None)
 
 
 class StreamOverflow(SSHKitError):
@@ -24,12 +24,18 @@ class StreamOverflow(SSHKitError):
 
 
 class StreamReader:
-    """Bytes that come from a channel.  One reader at a time may wait."""
+    """Bytes that come from a channel.  One reader at a time may wait.
 
-    __slots__ = ("_changed", "_chunks", "_error", "_wanted", "_wanter", "ended", "size")
+    What came lies in `_chunks` as it came.  `_head`, which lies before them, takes what is searched for a
+    separator and what was read in part: taking from its front does not copy the rest.
+    """
+
+    __slots__ = ("_changed", "_chunks", "_error", "_head", "_searched", "_wanted", "_wanter", "ended", "size")
 
     def __init__(self, changed: Callable[[], object]) -> None:
         self._changed = changed  # told when bytes were taken, or somebody starts to wait
+        self._head = bytearray()
+        self._searched = 0  # bytes of the head in which the separator does not begin
         self._chunks: deque[bytes] = deque()
         self.size = 0  #: bytes that are here and not read
         self.ended = False
@@ -55,7 +61,7 @@ class StreamReader:
             return self._want(lambda: self._take(self.size) if self.ended else None)
         if size == 0:
             return succeed(b"")
-        return self._want(lambda: self._take_some(size) if self._chunks or self.ended else None)
+        return self._want(lambda: self._take_some(size) if self.size or self.ended else None)
 
     def read_exactly(self, size: int) -> Deferred[bytes]:
         """Read `size` bytes; EOFError with what there was if the stream ends before."""
@@ -67,6 +73,7 @@ class StreamReader:
 
     def read_until(self, separator: bytes) -> Deferred[bytes]:
         """Read to `separator`, which stays at the end; without one, the rest."""
+        self._searched = 0
         return self._want(lambda: self._take_until(separator))
 
     def __aiter__(self) -> "StreamReader":
@@ -82,7 +89,11 @@ class StreamReader:
 
     def feed(self, data: bytes) -> None:
         """Take bytes that came."""
-        self._chunks.append(data)
+        chunks = self._chunks
+        if chunks and len(chunks[-1]) < JOIN_BELOW:
+            chunks[-1] += data
+        else:
+            chunks.append(data)
         self.size += len(data)
         if self._wanter is not None:
             self._serve()
@@ -136,25 +147,30 @@ class StreamReader:
         wanter.callback(data)
 
     def _take_some(self, size: int) -> bytes:
-        if not self._chunks:
-            return b""
-        if len(self._chunks[0]) > size:
+        if self._head or not self._chunks or len(self._chunks[0]) > size:
             return self._take(size)
         data = self._chunks.popleft()
         self.size -= len(data)
         return data
 
     def _take(self, size: int) -> bytes:
-        parts: list[bytes] = []
-        while size and self._chunks:
-            chunk = self._chunks.popleft()
-            if len(chunk) > size:
-                self._chunks.appendleft(chunk[size:])
-                chunk = chunk[:size]
+        head, chunks = self._head, self._chunks
+        size = min(size, self.size)
+        self.size -= size
+        self._searched = 0
+        data = bytes(head[:size])
+        del head[:size]
+        parts = [data]
+        left = size - len(data)
+        while left:
+            chunk = chunks.popleft()
+            if len(chunk) > left:
+                head += chunk
+                chunk = bytes(head[:left])
+                del head[:left]
             parts.append(chunk)
-            size -= len(chunk)
-            self.size -= len(chunk)
-        return b"".join(parts)
+            left -= len(chunk)
+        return data if len(parts) == 1 else b"".join(parts)
 
     def _take_exactly(self, size: int) -> bytes | None:
         if self.size >= size:
@@ -164,12 +180,15 @@ class StreamReader:
         return None
 
     def _take_until(self, separator: bytes) -> bytes | None:
-        if len(self._chunks) > 1:
-            self._chunks = deque((b"".join(self._chunks),))
-        data = self._chunks[0] if self._chunks else b""
-        found = data.find(separator)
-        if found >= 0:
-            return self._take(found + len(separator))
+        head, chunks = self._head, self._chunks
+        while True:
+            found = head.find(separator, self._searched)
+            if found >= 0:
+                return self._take(found + len(separator))
+            self._searched = max(len(head) - len(separator) + 1, 0)
+            if not chunks:
+                break
+            head += chunks.popleft()
         if self.ended or self.size > MOST:
             return self._take(self.size)
         return None
@@ -206,7 +225,7 @@ class StreamWriter:
             failed.errback(ChannelClosed("the channel is closed"))
             return failed
         if not self._paused:
-            return DRAINED
+            return succeed(None)
         waiter: Deferred[None] = Deferred()
         self._waiters.append(waiter)
         return waiter

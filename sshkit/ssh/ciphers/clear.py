@@ -47,6 +47,6 @@ class ClearOpener:
             self.needed = length + 4
             return None
         self.sequence += 1
-        if self.sequence > 0xFFFFFFFF:  # pragma: no cover - 2**32 packets in the clear
+        if self.sequence > 0xFFFFFFFF:
             raise RemoteProtocolError("the sequence number wrapped during the first key exchange")
         return payload_of(buffer, body, length), after

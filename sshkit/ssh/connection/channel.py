@@ -7,7 +7,7 @@ is the hot path of sending: one call into the PacketWriter where window and netw
 from collections import deque
 from typing import TYPE_CHECKING
 
-from sshkit.deferred import Deferred, Failure
+from sshkit.deferred import Deferred, Failure, fail
 from sshkit.ssh.connection import channel_states as states
 from sshkit.ssh.connection.window import INITIAL, MAX_WINDOW, grown, shrunk
 from sshkit.ssh.errors import ChannelClosed, ChannelRequestFailed, LocalProtocolError, RemoteProtocolError
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 HIGH_WATER = 64 * 1024  #: bytes that wait to be sent: above it the producer is paused
 LOW_WATER = 16 * 1024
 MAX_UNANSWERED = 128  #: requests of the peer whose answers are not decided yet
+MAX_PIECES = 64  #: pieces that wait for a paused reader in the order of both streams; then each grows alone
+UNKNOWN_KIND = 2  #: any kind of extended data that means nothing: counted, and dropped
+END = -1  #: stands where the kind of a piece would be: the peer's EOF
 
 
 class Channel:
@@ -70,18 +73,17 @@ class Channel:
         self.receive_window = INITIAL
         self.adjust_at = INITIAL // 2
         self.reading_paused = False
-        self._inbox: deque[tuple[int, bytes]] | None = (
-            None  # came while reading was paused; kind 0 is plain data
-        )
+        # What came while reading was paused, by kind (0: plain data).  Small packets are put together, so
+        # that it holds little more than the window.
+        self._inbox: deque[tuple[int, bytearray]] | None = None
         self._pending: deque[tuple[int, memoryview]] | None = None  # could not be sent yet
         self._pending_size = 0
         self._writing_paused = False
         self._eof_wanted = False
         self._close_wanted = False
         self._replies: deque[Deferred[None]] | None = None  # our requests, in order
-        self._answers: deque[list[bool | None]] | None = (
-            None  # the peer's requests whose answer is not decided
-        )
+        # The peer's requests that are not answered, since one of them is not decided: [answer, wanted?].
+        self._answers: deque[list[bool | None]] | None = None
 
     def __repr__(self) -> str:
         return f"<Channel {self.number} {self.kind} {states.NAMES[self.state]}>"
@@ -123,9 +125,10 @@ class Channel:
             self._finish()
 
     def abort(self) -> None:
-        """End the channel now and drop what waits."""
+        """End the channel now and drop what waits, also where `close` waits for that."""
         self._pending, self._pending_size = None, 0
-        self.close()
+        self._close_wanted = True
+        self._finish()
 
     def is_closing(self) -> bool:
         """Tell whether the channel ends or has ended."""
@@ -140,14 +143,13 @@ class Channel:
 
         Fails with ChannelRequestFailed where the peer refuses, ChannelClosed where it never answers.
         """
-        reply: Deferred[None] = Deferred()
         if self.state >= states.CLOSE_SENT:
-            reply.errback(ChannelClosed(f"{kind}: the channel is closed"))
-            return reply
+            return fail(ChannelClosed(f"{kind}: the channel is closed"))
+        self.writer.send(ChannelRequest(self.peer, kind, True, body).encode())
+        reply: Deferred[None] = Deferred()
         if self._replies is None:
             self._replies = deque()
         self._replies.append(reply)
-        self.writer.send(ChannelRequest(self.peer, kind, True, body).encode())
         return reply
 
     def notify(self, kind: str, body: bytes = b"") -> None:
@@ -179,6 +181,7 @@ class Channel:
     # What Connection calls.
 
     def opened(self, peer: int, window: int, max_packet: int) -> None:
+        """Take what the peer said when it opened or confirmed the channel."""
         self.peer = peer
         self.send_window = window
         self.max_packet = max_packet
@@ -193,12 +196,11 @@ class Channel:
         self.receive_window -= size
         if self.state == states.CLOSE_SENT:
             return
-        if self.reading_paused:
-            if self._inbox is None:
-                self._inbox = deque()
-            self._inbox.append((kind, bytes(data)))
-            return
-        self._deliver(kind, data)
+        if kind != UNKNOWN_KIND:
+            if self.reading_paused:
+                self._keep(kind, data)
+                return
+            self._deliver(kind, data)
         if self.receive_window < self.adjust_at and not self.reading_paused:
             self.refill()
 
@@ -216,12 +218,13 @@ class Channel:
             self.drain()
 
     def eof_arrived(self) -> None:
+        """Pass EOF on behind the data that came before it."""
         state = self.state
         self.state = states.advance(state, states.RECEIVE_EOF)
         if state == states.CLOSE_SENT:
             return
         if self._inbox is not None:
-            self._inbox.append((-1, b""))
+            self._inbox.append((END, bytearray()))
         else:
             self.protocol.eof_received()
 
@@ -237,6 +240,8 @@ class Channel:
         """Let the protocol decide; answers leave in the order of the requests."""
         if self.state == states.CLOSE_SENT:
             return
+        if self._answers is not None and len(self._answers) >= MAX_UNANSWERED:
+            raise RemoteProtocolError(f"more than {MAX_UNANSWERED} requests at a time on one channel")
         result = self.protocol.request_received(kind, body)
         if not isinstance(result, Deferred):
             if want_reply:
@@ -244,26 +249,21 @@ class Channel:
             if result:
                 self.protocol.request_granted(kind)
             return
-        entry: list[bool | None] = [None]
-        if want_reply:
-            if self._answers is None:
-                self._answers = deque()
-            if len(self._answers) >= MAX_UNANSWERED:
-                raise RemoteProtocolError(f"more than {MAX_UNANSWERED} requests at a time on one channel")
-            self._answers.append(entry)
+        entry: list[bool | None] = [None, want_reply]
+        if self._answers is None:
+            self._answers = deque()
+        self._answers.append(entry)
 
         def decided(ok: bool) -> None:
-            entry[0] = ok
+            entry[0] = bool(ok)
             self._send_answers()
             if ok and self.state != states.CLOSED:
                 self.protocol.request_granted(kind)
 
-        def failed(failure: Failure) -> None:
-            decided(False)
-
-        result.add_callbacks(decided, failed)
+        result.add_callbacks(decided, lambda _: decided(False)).add_errback(self._broken)
 
     def reply_arrived(self, ok: bool) -> None:
+        """Fire the Deferred of our oldest request on this channel."""
         if not self._replies:
             raise RemoteProtocolError("an answer to a channel request that was not made")
         reply = self._replies.popleft()
@@ -277,15 +277,18 @@ class Channel:
         self.state = states.CLOSED
         self.connection.forget(self)
         inbox, self._inbox = self._inbox, None
-        if inbox:
-            self.reading_paused = False
-            for kind, data in inbox:
-                self._deliver(kind, data)
         self._pending, self._pending_size = None, 0
+        self._answers = None
         replies, self._replies = self._replies, None
-        for reply in replies or ():
-            reply.errback(error or ChannelClosed("the channel was closed before the request was answered"))
-        self.protocol.channel_closed(error)
+        try:
+            self.reading_paused = False
+            for kind, data in inbox or ():
+                self._deliver(kind, data)
+        finally:
+            unanswered = error or ChannelClosed("the channel was closed before the request was answered")
+            for reply in replies or ():
+                reply.errback(unanswered)
+            self.protocol.channel_closed(error)
 
     def drain(self) -> None:
         """Send what waits, as far as window and network allow."""
@@ -364,8 +367,23 @@ class Channel:
             self.state = states.advance(self.state, states.SEND_CLOSE)
             self.writer.send(ChannelClose(self.peer).encode())
 
-    def _deliver(self, kind: int, data: bytes | memoryview) -> None:
-        if kind < 0:
+    def _keep(self, kind: int, data: memoryview) -> None:
+        """Put data into the inbox of a paused reader."""
+        if self._inbox is None:
+            self._inbox = deque()
+        inbox = self._inbox
+        if inbox and inbox[-1][0] == kind:
+            inbox[-1][1].extend(data)
+            return
+        if len(inbox) >= MAX_PIECES:
+            for other, piece in reversed(inbox):
+                if other == kind:
+                    piece.extend(data)
+                    return
+        inbox.append((kind, bytearray(data)))
+
+    def _deliver(self, kind: int, data: bytearray | memoryview) -> None:
+        if kind == END:
             self.protocol.eof_received()
         elif kind:
             self.protocol.extended_data_received(kind, memoryview(data))
@@ -385,7 +403,7 @@ class Channel:
 
     def _answer(self, ok: bool) -> None:
         if self._answers is not None:
-            self._answers.append([ok])
+            self._answers.append([bool(ok), True])
             self._send_answers()
         elif self.state < states.CLOSE_SENT:
             self.writer.send((ChannelSuccess if ok else ChannelFailure)(self.peer).encode())
@@ -393,8 +411,12 @@ class Channel:
     def _send_answers(self) -> None:
         answers = self._answers
         while answers and answers[0][0] is not None:
-            ok = answers.popleft()[0]
-            if self.state < states.CLOSE_SENT:
+            ok, wanted = answers.popleft()
+            if wanted and self.state < states.CLOSE_SENT:
                 self.writer.send((ChannelSuccess if ok else ChannelFailure)(self.peer).encode())
         if not answers:
             self._answers = None
+
+    def _broken(self, failure: Failure) -> None:
+        """End the connection for an exception in a late answer, as for one in a handler."""
+        self.connection.layer.failed(failure.exception)

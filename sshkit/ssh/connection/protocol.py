@@ -22,7 +22,7 @@ class ChannelProtocol:
         """Take data; the view is valid during this call only."""
 
     def extended_data_received(self, kind: int, data: memoryview) -> None:
-        """Take data of a second stream; `kind` 1 is standard error."""
+        """Take data of a second stream; `kind` is 1, standard error (others mean nothing and are dropped)."""
 
     def eof_received(self) -> None:
         """The peer sends no more data."""
@@ -41,4 +41,4 @@ class ChannelProtocol:
         """Write again."""
 
     def channel_closed(self, error: BaseException | None) -> None:
-        """The channel has ended; `error` where the connection did. Called once."""
+        """The channel has ended; `error` where the connection did.  Called once, and last."""

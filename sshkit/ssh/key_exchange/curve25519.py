@@ -1,12 +1,8 @@
 """curve25519-sha256 and its first name (RFC 8731)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sshkit.ssh.key_exchange.method import Method, bad_value
-
-if TYPE_CHECKING:
-    pass
 
 
 class Curve25519(Method):

@@ -44,7 +44,8 @@ class MLKEM768X25519(Method):
         return self._private.public_key().public_bytes_raw() + self._classic.client_public()
 
     def client_secret(self, server_public: bytes) -> bytes:
-        if len(server_public) != CIPHERTEXT_SIZE + X25519_SIZE or self._private is None:
+        assert self._private is not None  # client_public made it
+        if len(server_public) != CIPHERTEXT_SIZE + X25519_SIZE:
             raise bad_value(self.name)
         quantum = self._private.decapsulate(server_public[:CIPHERTEXT_SIZE])
         classic = self._classic.client_secret(server_public[CIPHERTEXT_SIZE:])

@@ -18,7 +18,6 @@ from sshkit.ssh.transport.negotiation import (
     STRICT_CLIENT,
     STRICT_SERVER,
     negotiate,
-    parse_proposal,
     propose,
 )
 from sshkit.ssh.transport.packet_writer import PADDING
@@ -80,22 +79,21 @@ class Exchange:
 
         self.peer_proposed = True
         self._their_proposal = payload
-        theirs = parse_proposal(payload)
+        negotiated = negotiate(layer.algorithms, self._our_proposal, payload, is_client=layer.is_client)
         if first:
             marker = STRICT_SERVER if layer.is_client else STRICT_CLIENT
-            layer.strict = marker in theirs.key_exchanges
-            self.peer_takes_extensions = EXT_INFO_CLIENT in theirs.key_exchanges
+            layer.strict = marker in negotiated.peer_markers
+            self.peer_takes_extensions = EXT_INFO_CLIENT in negotiated.peer_markers
             if layer.strict and layer.opener.sequence != 1:
                 raise RemoteProtocolError("a message came before KEXINIT, and key exchange is strict")
-        ours = parse_proposal(self._our_proposal)
-        self._negotiated = negotiate(layer.algorithms, ours, theirs, is_client=layer.is_client)
-        self._method = self._negotiated.key_exchange(layer.random_bytes)
+        self._negotiated = negotiated
+        self._method = negotiated.key_exchange(layer.random_bytes)
         if layer.is_client:
             self._public = self._method.client_public()
             layer.writer.send_now(self._method.init(self._public).encode())
         strict = layer.strict and not self.is_rekey
         tables = EXCHANGE_CLIENT if layer.is_client else EXCHANGE_SERVER
-        if self._negotiated.guess_was_wrong:
+        if negotiated.guess_was_wrong:
             return _skip_one(tables[strict])
         return tables[strict]
 

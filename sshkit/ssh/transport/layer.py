@@ -8,11 +8,12 @@ The key exchange itself is in `exchange`; services (authentication, connection) 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sshkit_keys.errors import SSHKitError
+from sshkit_keys.errors import WireError
 from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader
 
-from sshkit.deferred import Deferred
+from sshkit.deferred import Deferred, Failure
+from sshkit.deferred.failure import report
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.ciphers.clear import ClearOpener
 from sshkit.ssh.errors import (
@@ -21,6 +22,7 @@ from sshkit.ssh.errors import (
     DisconnectedByPeer,
     RemoteProtocolError,
     ServiceNotAvailable,
+    farewell,
 )
 from sshkit.ssh.messages import transport as messages
 from sshkit.ssh.transport.exchange import Exchange
@@ -28,7 +30,7 @@ from sshkit.ssh.transport.identification import MAX_BEFORE_LINES, LineOpener, pa
 from sshkit.ssh.transport.packet_reader import Handlers, PacketReader
 from sshkit.ssh.transport.packet_writer import PacketWriter
 from sshkit.ssh.transport.phases import table, through
-from sshkit.ssh.transport.rekeying import MAX_BYTES, TIMEOUT, RekeyLimits
+from sshkit.ssh.transport.rekeying import MAX_BYTES, MIN_BYTES, TIMEOUT, RekeyLimits
 
 if TYPE_CHECKING:
     from sshkit_keys import PrivateKey, PublicKey
@@ -40,6 +42,7 @@ IDENTIFICATION = b"SSH-2.0-sshkit_0.1"
 MAX_UNSENT = 1024 * 1024  #: bytes of answers a peer may leave unread before we stop reading from it
 LINGER = 5.0  #: seconds for the last words to leave before the transport is aborted
 MAX_EXTENSIONS = 64  #: entries of one EXT_INFO
+MAX_WORDS = 400  #: characters of a DISCONNECT
 
 
 class TransportOwner(Protocol):
@@ -66,6 +69,7 @@ class TransportLayer(PacketReader):
 
     __slots__ = (
         "_fresh_sequence",
+        "_linger",
         "_rekey_timer",
         "_throttled",
         "algorithms",
@@ -120,6 +124,7 @@ class TransportLayer(PacketReader):
         self._rekey_timer: DelayedCall | None = None
         self._fresh_sequence = -1  # the packet after which EXT_INFO may come
         self._throttled = False
+        self._linger: DelayedCall | None = None
 
     @property
     def is_client(self) -> bool:
@@ -130,6 +135,9 @@ class TransportLayer(PacketReader):
 
     def connection_made(self, transport: "Transport") -> None:
         """Say who we are and propose algorithms, in one write."""
+        if self.lost is not None:  # given up while it was connecting
+            transport.abort()
+            return
         self.transport = transport
         self.writer.transport = transport
         self.writer.copies = not getattr(transport, "copies_on_write", False)
@@ -146,6 +154,10 @@ class TransportLayer(PacketReader):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell everybody, once."""
+        self.transport = None  # it has ended: nothing is left to close
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
         text = f"the connection was lost{self._where()}"
         self._finish(ConnectionLost(f"{text}: {error}" if error else text))
 
@@ -155,11 +167,17 @@ class TransportLayer(PacketReader):
 
     def resume_writing(self) -> None:
         """Let channels send, and read on if we had stopped."""
+        if self.lost is not None:
+            return
         self.writer.unpause()
-        if self._throttled and self.transport is not None:
+        if self._throttled:
             self._throttled = False
-            self.transport.resume_reading()
-        self._tell_ready()
+            if self.transport is not None and not self.suspended:
+                self.transport.resume_reading()
+        try:
+            self._tell_ready()
+        except Exception as error:
+            self.failed(error)
 
     # What the owner and the services call.
 
@@ -177,22 +195,18 @@ class TransportLayer(PacketReader):
         """End the connection, telling the peer why; `error` goes to whoever waits for anything."""
         error = error or ClosedByApplication("the connection was closed")
         if self.lost is None and self.transport is not None:
-            known = isinstance(error, SSHKitError)
-            words = getattr(error, "for_peer", None) or printable(str(error))
-            message = messages.Disconnect(
-                code=getattr(error, "reason", 2 if known else 11),
-                description=(words if known else "internal error").encode()[:400],
-                language=b"",
-            )
-            self.writer.send_now(message.encode())
+            code, words = farewell(error)
+            description = printable(words, MAX_WORDS).encode("ascii", "backslashreplace")
+            self.writer.send_now(messages.Disconnect(code, description, b"").encode())
             self.writer.flush()
         self._finish(error)
 
     def abort(self, error: BaseException) -> None:
         """End the connection at once, without a word."""
-        if self.transport is not None:
-            self.transport.abort()
+        transport = self.transport
         self._finish(error)
+        if transport is not None:
+            transport.abort()
 
     def rekey(self) -> None:
         """Start a key exchange unless one is under way."""
@@ -200,11 +214,13 @@ class TransportLayer(PacketReader):
             self._start_exchange()
 
     def suspend(self) -> None:
+        """Handle no packet and read nothing until `resume`."""
         super().suspend()
         if self.transport is not None:
             self.transport.pause_reading()
 
     def resume(self) -> None:
+        """Go on; the end of the connection is not taken back."""
         if self.lost is None:
             if self.transport is not None and not self._throttled:
                 self.transport.resume_reading()
@@ -220,16 +236,19 @@ class TransportLayer(PacketReader):
     # What the reader calls.
 
     def rekey_due(self) -> None:
+        """Start a key exchange: enough was received with these keys."""
         self.rekey()
 
     def throttle(self) -> None:
+        """Read no more while the peer leaves so much of what we send unread."""
         transport = self.transport
         if transport is not None and not self._throttled and transport.get_write_buffer_size() > MAX_UNSENT:
             self._throttled = True
             transport.pause_reading()
 
     def failed(self, error: BaseException) -> None:
-        if isinstance(error, SSHKitError) and not hasattr(error, "reason"):
+        """End the connection for what a handler raised."""
+        if isinstance(error, WireError):
             wrapped = RemoteProtocolError(f"a damaged message: {error}")
             wrapped.__cause__ = error
             error = wrapped
@@ -238,6 +257,7 @@ class TransportLayer(PacketReader):
     # Handlers of the messages of this layer.
 
     def line_received(self, payload: memoryview) -> None:
+        """Take the identification, or on a client one of the lines that may come before it (R19)."""
         line = bytes(payload)
         if not line.startswith(b"SSH-") and self.is_client:
             opener = self.opener
@@ -249,6 +269,7 @@ class TransportLayer(PacketReader):
         self.handlers = FIRST_PROPOSAL
 
     def disconnect_received(self, payload: memoryview) -> None:
+        """End: the peer has told why (RFC 4253 section 11.1)."""
         message = messages.Disconnect.decode(payload)
         self._finish(DisconnectedByPeer(message.code, printable(message.description)))
 
@@ -256,12 +277,15 @@ class TransportLayer(PacketReader):
         """Do nothing (RFC 4253 section 11.2)."""
 
     def unimplemented_received(self, payload: memoryview) -> None:
+        """Check the form and do nothing: whatever waits for an answer has a deadline of its own."""
         messages.Unimplemented.decode(payload)
 
     def debug_received(self, payload: memoryview) -> None:
+        """Check the form and do nothing (RFC 4253 section 11.3)."""
         messages.Debug.decode(payload)
 
     def unknown_received(self, payload: memoryview) -> None:
+        """Say that this number means nothing here (RFC 4253 section 11.4)."""
         sequence = (self.opener.sequence - 1) & 0xFFFFFFFF
         self.send(messages.Unimplemented(sequence=sequence).encode())
 
@@ -272,6 +296,7 @@ class TransportLayer(PacketReader):
         self.take_extensions(payload)
 
     def take_extensions(self, payload: memoryview) -> None:
+        """Read an EXT_INFO whose place was checked."""
         message = messages.ExtInfo.decode(payload)
         if message.count > MAX_EXTENSIONS:
             raise RemoteProtocolError(f"{message.count} extensions, {MAX_EXTENSIONS} allowed")
@@ -287,6 +312,7 @@ class TransportLayer(PacketReader):
         raise ServiceNotAvailable("no service is offered")
 
     def proposal_received(self, payload: memoryview) -> None:
+        """Take the peer's KEXINIT, the answer to ours or the start of a run."""
         first = not self.session_id
         if self.exchange is None:
             self._start_exchange()
@@ -294,10 +320,12 @@ class TransportLayer(PacketReader):
         self.handlers, self.target = self.exchange.proposal_received(self, bytes(payload), first), self
 
     def exchange_init_received(self, payload: memoryview) -> None:
+        """Server: take the client's public value."""
         assert self.exchange is not None
         self.exchange.init_received(self, payload)
 
     def exchange_reply_received(self, payload: memoryview) -> None:
+        """Client: take the server's public value, host key and signature."""
         assert self.exchange is not None
         self.exchange.reply_received(self, payload)
 
@@ -328,7 +356,7 @@ class TransportLayer(PacketReader):
 
     def _arm_rekey(self) -> None:
         limits = self.rekey_limits
-        volume = min(limits.bytes or MAX_BYTES, MAX_BYTES)
+        volume = max(min(limits.bytes or MAX_BYTES, MAX_BYTES), MIN_BYTES)
         self.rekey_in_at = self.bytes_received + volume
         self.writer.rekey_at = self.writer.bytes_sent + volume
         if self._rekey_timer is not None:
@@ -352,6 +380,7 @@ class TransportLayer(PacketReader):
         return ""
 
     def _finish(self, error: BaseException) -> None:
+        """Let everything go, and tell the owner; nothing that it raises gets in anybody's way (R41)."""
         if self.lost is not None:
             return
         self.lost = error
@@ -366,8 +395,14 @@ class TransportLayer(PacketReader):
             self._rekey_timer = None
         if transport is not None:
             transport.close()
-            self.clock.call_later(LINGER, transport.abort)
-        self.owner.transport_lost(error)
+            self._linger = self.clock.call_later(LINGER, transport.abort)
+        # No circle of references stays: keys and whatever hangs on the services go with the last user.
+        self.target = None
+        self.phase = (READY, None)
+        try:
+            self.owner.transport_lost(error)
+        except Exception as raised:
+            report(Failure(raised), "")
 
 
 ANY_TIME = {

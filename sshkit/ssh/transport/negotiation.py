@@ -14,7 +14,8 @@ from sshkit.ssh.macs.hmac_sha2 import MAC
 from sshkit.ssh.messages.transport import KEXINIT, KexInit
 
 COOKIE_SIZE = 16
-REMEMBERED = 32  #: proposals, and pairs of them, that are kept; each has 35,000 bytes at most
+REMEMBERED = 32  #: pairs of proposals whose result is kept for the next connection
+MOST_REMEMBERED = 4 * 1024  #: bytes of a peer's proposal; longer ones than programs make are not kept
 NO_COMPRESSION = ("none",)
 EXT_INFO_CLIENT = "ext-info-c"  #: RFC 8308 section 2.1
 STRICT_CLIENT = "kex-strict-c-v00@openssh.com"  #: OpenSSH's PROTOCOL section 1.10
@@ -33,6 +34,7 @@ class Negotiated(NamedTuple):
     mac_out: MAC | None
     mac_in: MAC | None
     guess_was_wrong: bool  #: the peer guessed a first packet, and that packet is to be skipped
+    peer_markers: frozenset[str]  #: what the peer's proposal says beside its algorithms
 
     def summary(self) -> str:
         """Return one line for people: ``mlkem768x25519-sha256, ssh-ed25519, aes128-gcm@openssh.com``."""
@@ -68,22 +70,29 @@ def propose(algorithms: Algorithms, host_keys: Sequence[str], markers: Sequence[
 
 def parse_proposal(payload: bytes) -> KexInit:
     """Return the record in the payload of a KEXINIT; the cookie is skipped."""
+    return KexInit.decode(payload[:1] + _without_cookie(payload))
+
+
+def negotiate(algorithms: Algorithms, ours: bytes, theirs: bytes, *, is_client: bool) -> Negotiated:
+    """Return what the payloads of two KEXINITs agree on.
+
+    KeyExchangeFailed names both lists where they do not.  Proposals of one program are all alike, so a server
+    answers from memory; connections share the result.
+    """
+    agree = _agree if len(theirs) <= MOST_REMEMBERED else _agree.__wrapped__
+    return agree(algorithms, _without_cookie(ours), _without_cookie(theirs), is_client)
+
+
+def _without_cookie(payload: bytes) -> bytes:
     if len(payload) < 1 + COOKIE_SIZE:
         raise KeyExchangeFailed(f"KEXINIT of {len(payload)} bytes")
-    return _parse(payload[1 + COOKIE_SIZE :])
+    return payload[1 + COOKIE_SIZE :]
 
 
 @lru_cache(REMEMBERED)
-def _parse(lists: bytes) -> KexInit:
-    return KexInit.decode(bytes((KEXINIT,)) + lists)
-
-
-@lru_cache(REMEMBERED)
-def negotiate(algorithms: Algorithms, ours: KexInit, theirs: KexInit, *, is_client: bool) -> Negotiated:
-    """Return what the two proposals agree on; KeyExchangeFailed names both lists where they do not.
-
-    Proposals of one program are all alike, so a server answers from memory; connections share the result.
-    """
+def _agree(algorithms: Algorithms, our_lists: bytes, their_lists: bytes, is_client: bool) -> Negotiated:
+    number = bytes((KEXINIT,))
+    ours, theirs = KexInit.decode(number + our_lists), KexInit.decode(number + their_lists)
     client, server = (ours, theirs) if is_client else (theirs, ours)
     methods = {method.name: method for method in algorithms.key_exchanges}
     ciphers = {cipher.name: cipher for cipher in algorithms.ciphers}
@@ -123,6 +132,7 @@ def negotiate(algorithms: Algorithms, ours: KexInit, theirs: KexInit, *, is_clie
         mac_out=mac_out,
         mac_in=mac_in,
         guess_was_wrong=guess_was_wrong,
+        peer_markers=MARKERS.intersection(theirs.key_exchanges),
     )
 
 

@@ -30,6 +30,7 @@ class PacketReader:
 
     __slots__ = (
         "_buffer",
+        "_busy",
         "_end",
         "_offered",
         "_size",
@@ -52,6 +53,7 @@ class PacketReader:
         self.bytes_received = 0
         self.rekey_in_at = 1 << 62  #: `bytes_received` from which on new keys are due
         self._buffer: memoryview | None = None
+        self._busy = False  # packets are handled further up the stack
         self._start = 0  # first byte of the first packet that is not handled yet
         self._end = 0  # behind the last byte that came
         self._offered = 0
@@ -84,7 +86,7 @@ class PacketReader:
                 give(buffer)
             return
         writer = self.writer
-        writer.corked = True
+        writer.corked = self._busy = True
         try:
             while self._start < end and not self.suspended:
                 opened = self.opener.open(buffer, self._start, end)
@@ -96,7 +98,7 @@ class PacketReader:
                 self.rekey_due()
         except Exception as error:
             self.failed(error)
-        writer.corked = False
+        writer.corked = self._busy = False
         if writer.end > FIRST:
             writer.flush()
         if writer.paused:
@@ -118,6 +120,8 @@ class PacketReader:
     def resume(self) -> None:
         """Go on with the packets that have come meanwhile."""
         self.suspended = False
+        if self._busy:  # a handler calls: the loop that called it goes on
+            return
         self.opener.needed = 0
         if self._buffer is not None:
             self.buffer_updated(0)

@@ -11,8 +11,8 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from sshkit.ssh.ciphers.clear import ClearSealer
-from sshkit.ssh.ciphers.packet import Sealer
-from sshkit.ssh.errors import RemoteProtocolError
+from sshkit.ssh.ciphers.packet import MAX_PACKET_LENGTH, Sealer
+from sshkit.ssh.errors import LocalProtocolError, RemoteProtocolError
 from sshkit.ssh.messages.connection import CHANNEL_DATA, CHANNEL_EXTENDED_DATA, EXTENDED_DATA_STDERR
 from sshkit.ssh.transport.buffers import FREE, FREE_LARGE, FREE_SMALL, LARGE, SMALL, give, take
 
@@ -25,6 +25,8 @@ FIRST = 64  #: where packets start in the buffer: keeps copies off the distances
 BULK = 8 * 1024  #: bytes of data from which on a large buffer is taken
 OVERHEAD = 128  #: bytes at most beside the data: header, padding, tag
 MAX_HELD = 1024 * 1024  #: bytes that may wait for the end of a key exchange (R20)
+HELD_OVERHEAD = 64  #: bytes counted for each message that waits, beside its own
+MAX_PAYLOAD = MAX_PACKET_LENGTH - OVERHEAD  #: bytes of one message: what our own reader takes as well
 PADDING = 32  #: bytes of random padding kept; the most a packet needs is 4 + 15
 
 DATA = Struct(">IBBII")  # ... recipient, size
@@ -122,6 +124,8 @@ class PacketWriter:
 
     def send(self, payload: bytes) -> None:
         """Send one message, or keep it until the key exchange is over."""
+        if len(payload) > MAX_PAYLOAD:
+            raise LocalProtocolError(f"a message of {len(payload)} bytes, {MAX_PAYLOAD} fit in a packet")
         if self.blocked:
             self._hold(payload)
         else:
@@ -158,12 +162,16 @@ class PacketWriter:
         self._padding = padding
 
     def unblock(self) -> None:
-        """Send what waited; channels may send again."""
+        """Send what waited; channels may send again, unless sending has started the next key exchange."""
         self.blocked = False
-        held, self._held, self._held_size = self._held, None, 0
-        for payload in held or ():
+        held = self._held
+        while held and not self.blocked:
+            payload = held.popleft()
+            self._held_size -= len(payload) + HELD_OVERHEAD
             self.send_now(payload)
-        self.ready = not self.paused
+        if not held:
+            self._held = None
+        self.ready = not (self.paused or self.blocked)
 
     def pause(self) -> None:
         """Take no more data: the transport's buffer is full."""
@@ -192,8 +200,9 @@ class PacketWriter:
             self.layer.rekey()
 
     def release(self) -> None:
-        """Forget everything; the connection has ended."""
+        """Forget everything; the connection has ended, and what is still sent goes nowhere."""
         self.ready = False
+        self.blocked = True
         self.transport = self.layer = None
         self._buffer = None
         self.end = FIRST
@@ -212,9 +221,11 @@ class PacketWriter:
             self._call_soon(self.flush)
 
     def _hold(self, payload: bytes) -> None:
+        if self.layer is None:
+            return
         if self._held is None:
             self._held = deque()
-        self._held_size += len(payload) + 64  # the object itself costs memory as well
+        self._held_size += len(payload) + HELD_OVERHEAD
         if self._held_size > MAX_HELD:
             raise RemoteProtocolError(f"more than {MAX_HELD} bytes wait for the key exchange to end")
         self._held.append(payload)

@@ -16,11 +16,23 @@ from sshkit.ssh.transport.packet_reader import Handler, Handlers
 ASSIGNED = frozenset([*range(1, 8), 20, 21, *range(30, 50), *range(50, 54), *range(60, 83), *range(90, 101)])
 
 
-def table(phase: str, *entries: Mapping[int, Handler], unknown: Handler | None = None) -> Handlers:
-    """Return the handlers of a phase; `unknown` takes the numbers that mean nothing in any phase."""
+#: From this number on messages belong to what comes after the login (RFC 4252 section 6).
+AFTER_LOGIN = 80
+
+
+def table(
+    phase: str,
+    *entries: Mapping[int, Handler],
+    unknown: Handler | None = None,
+    logged_in: bool = False,
+) -> Handlers:
+    """Return the handlers of a phase; `unknown` takes the numbers that mean nothing in any phase.
+
+    Before the login those from 80 on are refused whether they mean something or not (R2).
+    """
     handlers: list[Handler] = [partial(_refuse, phase, number) for number in range(256)]
     if unknown is not None:
-        for number in range(256):
+        for number in range(256 if logged_in else AFTER_LOGIN):
             if number not in ASSIGNED:
                 handlers[number] = unknown
     for mapping in entries:

@@ -10,6 +10,7 @@ from sshkit.ssh.errors import RemoteProtocolError
 from sshkit.ssh.messages.authentication import UserauthInfoRequest, UserauthInfoResponse, UserauthRequest
 
 if TYPE_CHECKING:
+    from sshkit.ssh.authentication.client import ClientAuthentication
     from sshkit.ssh.authentication.server import ServerAuthentication
 
 MAX_PROMPTS = 16  #: questions of one round (R12)
@@ -31,11 +32,16 @@ class InteractiveClient(ClientMethod):
     __slots__ = ("_rounds", "_started")
     name = "keyboard-interactive"
 
+    def __init__(self, client: "ClientAuthentication") -> None:
+        super().__init__(client)
+        self._started = 0  # dialogues so far
+        self._rounds = 0  # of this one
+
     def try_next(self) -> bool:
-        started = getattr(self, "_started", 0)
-        self._started, self._rounds = started + 1, 0
-        if started >= self.client.credentials.interactive_tries:
+        if self._started >= self.client.credentials.interactive_tries:
             return False
+        self._started += 1
+        self._rounds = 0
         self.client.request(self.name, string(b"") + string(b""))
         return True
 
@@ -57,12 +63,13 @@ class InteractiveClient(ClientMethod):
             self._answer([])
             return
         credentials = self.client.credentials
-        if not self.client.ask(lambda: credentials.answers(title, instruction, prompts), self._answer):
-            self.client.gave_up(self.name, "nobody answers its questions")
+        self.client.ask(
+            lambda: credentials.answers(title, instruction, prompts), self._answer, self._nobody_answers
+        )
 
-    def _answer(self, answers: list[str] | None) -> bool:
-        if answers is None:
-            return False
+    def _answer(self, answers: list[str]) -> None:
         body = b"".join(string(answer) for answer in answers)
         self.client.layer.send(UserauthInfoResponse(len(answers), body).encode())
-        return True
+
+    def _nobody_answers(self) -> None:
+        self.client.gave_up(self.name, "nobody answers its questions")

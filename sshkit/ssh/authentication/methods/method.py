@@ -22,7 +22,7 @@ class ClientMethod:
         self.client = client
 
     def try_next(self) -> bool:
-        """Send the next request, or suspend until it can be sent; False where nothing is left to try."""
+        """Send the next request, or ask for what it needs; False where nothing is left to try."""
         raise NotImplementedError
 
     def message_received(self, payload: memoryview) -> None:

@@ -8,6 +8,7 @@ from sshkit.ssh.authentication.methods.method import ClientMethod
 from sshkit.ssh.messages.authentication import UserauthRequest
 
 if TYPE_CHECKING:
+    from sshkit.ssh.authentication.client import ClientAuthentication
     from sshkit.ssh.authentication.server import ServerAuthentication
 
 
@@ -23,8 +24,12 @@ class NoneClient(ClientMethod):
     __slots__ = ("_done",)
     name = "none"
 
+    def __init__(self, client: "ClientAuthentication") -> None:
+        super().__init__(client)
+        self._done = False
+
     def try_next(self) -> bool:
-        done, self._done = getattr(self, "_done", False), True
+        done, self._done = self._done, True
         if not done:
             self.client.request(self.name, b"")
         return not done

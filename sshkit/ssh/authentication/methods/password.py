@@ -27,19 +27,21 @@ def serve_password(server: "ServerAuthentication", request: UserauthRequest, rea
 
 
 class PasswordClient(ClientMethod):
-    """Asks for a password as often as the credentials allow."""
+    """Asks for a password after each refusal, until there is none."""
 
     __slots__ = ()
     name = "password"
 
     def try_next(self) -> bool:
-        return self.client.ask(self.client.credentials.password, self._got)
+        self.client.ask(self.client.credentials.password, self._got, self._got_none)
+        return True
 
     def message_received(self, payload: memoryview) -> None:
         prompt = printable(UserauthPasswordChangeRequest.decode(payload).prompt)
         self.client.gave_up(self.name, f"the server wants a new password: {prompt}")
 
-    def _got(self, password: str | None) -> bool:
-        if password is not None:
-            self.client.request(self.name, boolean(False) + string(password))
-        return password is not None
+    def _got(self, password: str) -> None:
+        self.client.request(self.name, boolean(False) + string(password))
+
+    def _got_none(self) -> None:
+        self.client.gave_up(self.name)

@@ -15,7 +15,7 @@ from sshkit.ssh.messages.authentication import USERAUTH_REQUEST, UserauthPublicK
 if TYPE_CHECKING:
     from sshkit_keys import PrivateKey, PublicKey
 
-    from sshkit.ssh.authentication.client import Identity
+    from sshkit.ssh.authentication.client import ClientAuthentication, Identity
     from sshkit.ssh.authentication.server import ServerAuthentication
 
 
@@ -78,53 +78,59 @@ class PublicKeyClient(ClientMethod):
 
     __slots__ = ("_identity", "_next", "_signed")
     name = "publickey"
+    _identity: "Identity"  # the one that is being tried
+
+    def __init__(self, client: "ClientAuthentication") -> None:
+        super().__init__(client)
+        self._next = 0
+        self._signed = False
 
     def try_next(self) -> bool:
         client = self.client
         identities = client.credentials.identities
-        position = getattr(self, "_next", 0)
-        if position >= len(identities):
-            return False
-        self._next = position + 1
-        self._identity = identity = identities[position]
-        self._signed = False
-        algorithm = self._algorithm(identity.public)
-        if algorithm is None:
-            client.note(self.name, self.detail(), "the server takes no signature algorithm of this key")
-            return self.try_next()
-        if len(identities) == 1 and identity.private is not None:
-            self._sign(identity.private)
-            return True
-        client.request(self.name, boolean(False) + string(algorithm) + string(identity.public.blob))
-        return True
+        while self._next < len(identities):
+            self._identity = identity = identities[self._next]
+            self._next += 1
+            self._signed = False
+            algorithm = self._algorithm(identity.public)
+            if algorithm is None:
+                client.note(self.name, self.detail(), "the server takes no signature algorithm of this key")
+            elif len(identities) == 1 and identity.private is not None:
+                self._sign(identity.private)
+                return True
+            else:
+                client.request(self.name, boolean(False) + string(algorithm) + string(identity.public.blob))
+                return True
+        return False
 
     def message_received(self, payload: memoryview) -> None:
         message = UserauthPublicKeyOk.decode(payload)
         if self._signed or message.key != self._identity.public.blob:
             raise RemoteProtocolError("PK_OK for a key that was not offered")
-        identity = self._identity
-        if not self.client.ask(identity.load, self._sign):
-            self.client.next_try(self.name, self.detail(), "the private key could not be read")
+        self.client.ask(self._identity.load, self._sign, self._no_private_key)
 
     def detail(self) -> str:
-        identity: Identity = self._identity
+        identity = self._identity
         return f"{identity.public.key_type} {identity.public.fingerprint()} {identity.source}"
 
-    def _sign(self, private: "PrivateKey | None") -> bool:
-        if private is None:
-            return False
-        public = private.public
-        if public.blob != self._identity.public.blob:
-            raise RemoteProtocolError(
-                f"{self._identity.source}: the private key is not that of its .pub file"
-            )
-        algorithm = self._algorithm(public) or public.signature_algorithms[0]
-        client = self.client
+    def _sign(self, private: "PrivateKey") -> None:
+        client, public = self.client, self._identity.public
+        if private.public.blob != public.blob:
+            client.next_try(self.name, self.detail(), "the private key is not that of its .pub file")
+            return
+        algorithm = self._algorithm(public)
+        assert algorithm is not None  # `try_next` saw that there is one
         data = signed_data(client.layer.session_id, client.user, algorithm, public.blob)
+        try:
+            signature = private.sign(algorithm, data)
+        except SSHKitError as error:
+            client.next_try(self.name, self.detail(), f"cannot sign: {error}")
+            return
         self._signed = True
-        body = boolean(True) + string(algorithm) + string(public.blob)
-        client.request(self.name, body + string(private.sign(algorithm, data)))
-        return True
+        client.request(self.name, boolean(True) + string(algorithm) + string(public.blob) + string(signature))
+
+    def _no_private_key(self) -> None:
+        self.client.next_try(self.name, self.detail(), "the private key could not be read")
 
     def _algorithm(self, key: "PublicKey") -> str | None:
         """Return the best algorithm of `key` that both sides take; servers without EXT_INFO take any."""
