@@ -38,7 +38,7 @@ def _main(argv: list[str]) -> int:
         if typed.query is not None:
             from .query import answer
 
-            print(answer(typed.query))
+            log.output(f"{answer(typed.query)}\n")
             return 0
         if typed.log_file is not None:
             log = Log(path=typed.log_file)
@@ -46,7 +46,7 @@ def _main(argv: list[str]) -> int:
         log.error(f"{error}\n{USAGE}")
         return FAILED
     except OSError as error:
-        log.error(f"{typed.log_file}: {error.strerror}")
+        log.error(f"{printable(str(error.filename), 4096)}: {error.strerror}")
         return FAILED
     from .client_run import Run, tell_error
 
@@ -55,7 +55,7 @@ def _main(argv: list[str]) -> int:
         if typed.dump:
             from .client_setup import dump, load_target
 
-            print(dump(load_target(typed)), end="")
+            log.output(dump(load_target(typed)))
             return 0
         run = Run(typed, log)
         target = run.target
@@ -82,10 +82,12 @@ def _open_standard_descriptors() -> None:
 
 
 def _version() -> int:
+    import os
+
     from sshkit import __version__
 
     python = ".".join(str(part) for part in sys.version_info[:3])
-    print(f"sshkit-client {__version__}, Python {python}", file=sys.stderr)
+    os.write(2, f"sshkit-client {__version__}, Python {python}\n".encode())
     return 0
 
 

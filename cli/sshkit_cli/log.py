@@ -53,8 +53,12 @@ class Log:
             self._write(f"debug2: {text}\n")
 
     def notice(self, text: str) -> None:
-        """Show text for the user that is no log line: a banner, help for the escapes."""
+        """Show text for the user that is no log line: help for the escapes, the version."""
         self._write(text, fd=2)
+
+    def output(self, text: str) -> None:
+        """Write what the command was asked for to standard output."""
+        self._write(text, fd=1)
 
     def _write(self, text: str, fd: int | None = None) -> None:
         if fd is None:

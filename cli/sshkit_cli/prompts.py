@@ -44,16 +44,16 @@ class Prompter:
         self._open_terminal = open_terminal or _controlling_terminal
         self._question: TerminalQuestion | None = None
 
-    def ask(self, prompt: str, *, echo: bool = False, hint: str = "") -> Deferred[str | None]:
-        """Ask; raises NobodyToAsk.  `hint` tells SSH_ASKPASS what kind of question it is."""
+    def ask(self, prompt: str, *, echo: bool = False) -> Deferred[str | None]:
+        """Ask; raises NobodyToAsk."""
         allowed, preferred, forced = askpass_rules(self._environment)
         if forced or preferred:
-            return self._ask_program(prompt, hint)
+            return self._ask_program(prompt)
         try:
             fd = self._open_terminal()
         except OSError as error:
             if allowed and self._program() is not None:
-                return self._ask_program(prompt, hint)
+                return self._ask_program(prompt)
             why = f"there is no terminal to ask on ({error.strerror}), and no SSH_ASKPASS"
             raise NobodyToAsk(why) from None
         question = self._question = TerminalQuestion(self._reactor, fd, prompt, echo)
@@ -70,18 +70,14 @@ class Prompter:
             return named
         return next((path for path in _DEFAULT_ASKPASS if os.access(path, os.X_OK)), None)
 
-    def _ask_program(self, prompt: str, hint: str) -> Deferred[str | None]:
+    def _ask_program(self, prompt: str) -> Deferred[str | None]:
         from .askpass import ask_program
 
         program = self._program()
         if program is None:
             self._say("SSH_ASKPASS names no program")
             return succeed(None)
-        environment = dict(self._environment)
-        environment.pop("SSH_ASKPASS_PROMPT", None)
-        if hint:
-            environment["SSH_ASKPASS_PROMPT"] = hint
-        return ask_program(self._reactor, program, prompt, environment, self._say)
+        return ask_program(self._reactor, program, prompt, self._environment, self._say)
 
 
 def askpass_rules(environment: Mapping[str, str]) -> tuple[bool, bool, bool]:

@@ -335,37 +335,6 @@ def test_a_reader_that_goes_away_ends_the_command_cleanly(to_sshd: Arguments) ->
     process.stderr.close()
 
 
-def test_a_reader_that_is_slow_stops_the_command_and_gets_everything(to_sshd: Arguments) -> None:
-    size = 24_000_000
-    process = beside(
-        *to_sshd,
-        HOST,
-        f"head -c {size} /dev/zero; echo done >&2",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    with process.stdout as output:
-        assert output.read(10) == bytes(10)
-        resident = memory_when_idle(process.pid)
-        assert len(output.read()) == size - 10
-    assert process.wait(PATIENCE) == 0
-    assert resident < 80_000_000
-
-
-def memory_when_idle(pid: int) -> int:
-    """Return a process's resident bytes once it uses no processor time any more."""
-    ticks = -1
-    end = threading.Event()
-    while True:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        now = int(fields[11]) + int(fields[12])
-        if now == ticks:
-            return int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-        ticks = now
-        end.wait(0.2)
-
-
 @pytest.mark.parametrize("closed", [0, 1, 2])
 def test_a_closed_standard_descriptor_is_like_dev_null(to_sshd: Arguments, closed: int) -> None:
     command = " ".join(f"'{word}'" for word in to_sshd)

@@ -44,20 +44,15 @@ def descriptors(stdin: int, stdout: int, stderr: int) -> Iterator[None]:
             os.close(fd)
 
 
-def run_here(*argv: str, stdin: bytes | int = b"") -> Outcome:
-    """Run the command in this process; its exit status, output and errors."""
+def run_here(*argv: str, stdin: bytes | int = b"", stdout: int | None = None) -> Outcome:
+    """Run the command in this process; its exit status, output (unless `stdout` takes it) and errors."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         if isinstance(stdin, bytes):
             given.write(stdin)
             given.seek(0)
             stdin = given.fileno()
-        with descriptors(stdin, out.fileno(), err.fileno()):
-            shown, complained = sys.stdout, sys.stderr
-            with open(1, "w", closefd=False) as sys.stdout, open(2, "w", closefd=False) as sys.stderr:
-                try:
-                    status = main(list(argv))
-                finally:
-                    sys.stdout, sys.stderr = shown, complained
+        with descriptors(stdin, out.fileno() if stdout is None else stdout, err.fileno()):
+            status = main(list(argv))
         for file in (out, err):
             file.seek(0)
         return Outcome(status, out.read(), err.read().decode())
