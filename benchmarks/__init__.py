@@ -1,0 +1,1 @@
+"""Side by side: sshkit, OpenSSH, asyncssh and Conch in one run."""
