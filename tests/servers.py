@@ -163,11 +163,11 @@ class OwnServer:
             "IdentityAgent=none",
             "LogLevel=ERROR",
         )
-        line = ["ssh", "-F", "none"]
+        line = ["ssh", "-F", "none", *options]  # of each setting, ssh takes the first value
         for setting in settings:
             line += ["-o", setting]
         line += ["-i", str(self.place.folder / identity), "-p", str(self.port)]
-        return [*line, *options, f"{user}@127.0.0.1", *arguments]
+        return [*line, f"{user}@127.0.0.1", *arguments]
 
     def connect(self) -> socket.socket:
         """Return a raw connection."""

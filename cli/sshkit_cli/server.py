@@ -103,8 +103,7 @@ def _serve(options: Options, plan: "Plan") -> int:
         pid_path = os.path.abspath(pid_path)
     detached: Detached | None = detach() if background else None
     log = _open_log(options, configuration, log_file, background)
-    if background or options.inetd or log_file >= 0:
-        catch_library_logs(log)
+    catch_library_logs(log)
     for note in configuration.notes:
         log("verbose", note)
     pid_file: PidFile | None = None

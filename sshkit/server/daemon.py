@@ -47,6 +47,9 @@ class Daemon:
 
     def listen_and_run(self, ready: Callable[[Server], object]) -> None:
         """Listen, call `ready(server)`, and serve until a signal; raises CannotListen."""
+        from sshkit.server.preload import preload
+
+        preload()
         self._ready = ready
         self._run(self._listen)
 

@@ -97,13 +97,14 @@ class ProcessProgram(Program):
     # Called by the other side.
 
     def output_closed(self) -> None:
-        """Tell the client that no more comes once all output has ended, and finish if that was all."""
+        """Finish if that was all.
+
+        EOF waits for the exit status: a client whose own input has ended answers EOF with CLOSE, and a
+        command that only gave its output up ("exec >log 2>&1") must neither lose its status nor be hung up.
+        """
         self._open_outputs -= 1
-        if not self._open_outputs:
-            if self._status is None:
-                self.channel.write_eof()
-            else:
-                self._finish(self._status)
+        if not self._open_outputs and self._status is not None:
+            self._finish(self._status)
 
     def process_exited(self, status: "ExitStatus") -> None:
         """Note how it ended; what it wrote before may still have to be read."""

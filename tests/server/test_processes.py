@@ -79,13 +79,13 @@ def test_the_end_of_input_reaches_the_command(start: Start) -> None:
     assert start().ssh("wc -c", input=b"x" * 100_000).stdout.strip() == b"100000"
 
 
-def test_output_ends_before_the_command_does(start: Start) -> None:
+def test_a_command_that_gives_its_output_up_goes_on_and_has_its_status(start: Start, tmp_path: Path) -> None:
     server = start()
-    command = server.ssh_command("echo first; exec >&- 2>&-; cat > /dev/null; exit 3")
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.read() == b"first\n"
-        process.communicate(b"more", TIMEOUT)
+    os.mkfifo(tmp_path / "go")
+    command = server.ssh_command(f"exec > /dev/null 2>&1; read word < {tmp_path}/go; exit $word")
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        (tmp_path / "go").write_text("3\n")
+        assert process.communicate(None, TIMEOUT)[0] == b""
         assert process.returncode == 3
 
 
