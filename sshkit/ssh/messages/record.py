@@ -29,20 +29,22 @@ Writer = Callable[[Any], bytes]
 class Record:
     """Fields in wire order: `encode` gives their bytes, `decode` takes exactly the bytes of one record."""
 
-    __slots__ = ()
     fields: ClassVar[tuple[tuple[str, Reader, Writer], ...]] = ()
+    names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        names = [field[0] for field in self.fields]
-        given = dict(zip(names, values, strict=False)) | named
-        if len(values) + len(named) != len(names) or given.keys() != set(names):
+        names = self.names
+        given = dict(zip(names, values, strict=False))
+        if named:
+            given.update(named)
+        if len(values) + len(named) != len(names) or (named and given.keys() != set(names)):
             raise LocalProtocolError(f"{type(self).__name__} takes {', '.join(names)}")
-        for name in names:
-            setattr(self, name, given[name])
+        self.__dict__ = given
 
     def encode(self) -> bytes:
         """Return the fields in order."""
-        return b"".join([write(getattr(self, name)) for name, _, write in self.fields])
+        values = self.__dict__
+        return b"".join([write(values[name]) for name, _, write in self.fields])
 
     @classmethod
     def decode(cls, data: bytes | memoryview) -> Self:
@@ -52,8 +54,9 @@ class Record:
     @classmethod
     def _read(cls, reader: WireReader) -> Self:
         record = cls.__new__(cls)
+        values = record.__dict__
         for name, read, _ in cls.fields:
-            setattr(record, name, read(reader, name))
+            values[name] = read(reader, name)
         reader.finish(cls.__name__)
         return record
 
@@ -65,18 +68,19 @@ class Record:
 class Message(Record):
     """A record with a message number before its fields: the payload of one packet."""
 
-    __slots__ = ()
     number: ClassVar[int]
+    head: ClassVar[bytes]
 
     def encode(self) -> bytes:
         """Return the payload: the number, then the fields in order."""
-        return bytes((self.number,)) + super().encode()
+        values = self.__dict__
+        return b"".join([self.head, *[write(values[name]) for name, _, write in self.fields]])
 
     @classmethod
     def decode(cls, data: bytes | memoryview) -> Self:
         """Return the record in a payload, whose number was looked at already."""
         reader = WireReader(data)
-        reader.byte("message number")
+        reader.position = 1
         return cls._read(reader)
 
 
@@ -92,6 +96,7 @@ def record(cls: type[RecordType]) -> type[RecordType]:
         _, read, write = get_args(kind)
         fields.append((name, read, write))
     cls.fields = tuple(fields)
+    cls.names = tuple(name for name, _, _ in fields)
     return cls
 
 
@@ -101,6 +106,7 @@ def message(number: int) -> Callable[[type[MessageType]], type[MessageType]]:
 
     def declare(cls: type[MessageType]) -> type[MessageType]:
         cls.number = number
+        cls.head = bytes((number,))
         if "__annotations__" in vars(cls):
             record(cls)
         return cls
