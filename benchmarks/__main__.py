@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a quarter of everything")
     options = parser.parse_args()
     share = 4 if options.quick else 1
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # programs are installed with their byte code
     print(
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} processors, ",
         end="",
