@@ -3,6 +3,7 @@
 import contextvars
 import threading
 from collections.abc import Callable
+from queue import Empty
 from typing import Any
 
 import pytest
@@ -101,19 +102,24 @@ def test_an_idle_thread_ends_and_another_takes_later_work(monkeypatch: pytest.Mo
         pool.submit(lambda: None)
 
 
-def test_a_thread_that_was_claimed_waits_on_for_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.001)
+def test_a_thread_that_was_claimed_waits_on_for_its_work() -> None:
+    class Scripted:
+        """The work comes just after the thread gave up waiting for it."""
+
+        def __init__(self) -> None:
+            self.script: list[Any] = [None, done.append, Empty]
+
+        def get(self, timeout: float) -> Any:
+            step = self.script.pop()
+            if step is Empty:
+                raise Empty
+            return None if step is None else lambda: step(1)
+
+    done: list[int] = []
     pool = ThreadPool()
-    done = threading.Event()
-    pool.submit(lambda: None)
-    with pool._lock:  # claim a thread's next turn, as `submit` does, and give it the work only later
-        pool._idle -= 1
-    threads_before = pool._threads
-    threading.Event().wait(0.01)
-    assert pool._threads == threads_before
-    pool._queue.put(done.set)
-    assert done.wait(30)
-    pool.close()
+    pool._queue = Scripted()  # type: ignore[assignment]
+    pool._work()
+    assert done == [1]
 
 
 def test_call_from_thread_wakes_the_reactor(run: Run) -> None:
