@@ -20,7 +20,7 @@ from sshkit_keys.key_files import write_private_key, write_public_key
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 30.0
 USER = pwd.getpwuid(os.geteuid()).pw_name
-READY = re.compile(r"listening on \S+ port (\d+)")
+READY = re.compile(r"sshkit-server: listening on \S+ port (\d+).* connect with: ")
 
 
 class Place:

@@ -75,7 +75,7 @@ class SystemUsers(Users):
     """One account, and every other name refused."""
 
     def __init__(self, account: Account, rules: LoginRules = LoginRules()) -> None:  # noqa: B008 - immutable
-        """Raises PasswordsUnavailable where passwords are wanted and cannot be checked."""
+        """Raises AccountError for a bad token, PasswordsUnavailable where passwords cannot be checked."""
         super().__init__(chain=rules.chain)
         self.account = account
         self.rules = rules

@@ -3,17 +3,17 @@
 Called by the command sshkit-server, which reads the files.  Every mistake is found, not only the first.
 """
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sshkit_keys.errors import KeyFileError, SSHKitError
+from sshkit_keys.errors import KeyFileError
 from sshkit_keys.text import printable, quoted
 
 from sshkit.config.parser import ConfigError, Setting
-from sshkit.server.accounts import Account, LoginRules, SystemUsers
+from sshkit.server.accounts import Account, AccountError, LoginRules, SystemUsers
 from sshkit.server.commands import LoginSessions
 from sshkit.server.limits import MaxStartups
 from sshkit.server.server import Settings
+from sshkit.server.system_passwords import PasswordsUnavailable
 from sshkit.ssh.algorithms import Algorithms
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.rekeying import DEFAULT_BYTES, DEFAULT_SECONDS, RekeyLimits
@@ -163,14 +163,12 @@ class Planner:
         )
         try:
             users = SystemUsers(self.account, rules)
-        except SSHKitError as error:
-            setting = (
-                options.password_authentication if rules.passwords else options.interactive_authentication
-            )
-            if "AuthorizedKeysFile" in str(error):
-                self._wrong(options.authorized_keys_files, str(error))
-            else:
-                self._wrong(setting, str(error))
+        except AccountError as error:
+            self._wrong(options.authorized_keys_files, str(error))
+            return None
+        except PasswordsUnavailable as error:
+            passwords = options.password_authentication
+            self._wrong(passwords if rules.passwords else options.interactive_authentication, str(error))
             return None
         methods = users.methods()
         for method in rules.chain:
@@ -182,8 +180,3 @@ class Planner:
         if not methods:
             self._wrong(options.pubkey_authentication, "no method of authentication is switched on")
         return users
-
-
-def absolute(path: str) -> str:
-    """Return a path that stays right when the working directory changes."""
-    return os.path.abspath(os.path.expanduser(path))

@@ -22,12 +22,13 @@ Handler = Callable[["Session"], "Awaitable[int | None] | Deferred[int | None] | 
 class Session(Program):
     """One session, as its handler sees it."""
 
-    __slots__ = ("_handler", "_on_resize", "_on_signal", "_running", "stderr", "stdin", "stdout")
+    __slots__ = ("_gone", "_handler", "_on_resize", "_on_signal", "_running", "stderr", "stdin", "stdout")
 
     def __init__(self, request: SessionRequest, handler: Handler) -> None:
         super().__init__(request)
         self._handler = handler
         self._running: Deferred[Any] | None = None
+        self._gone: BaseException | None = None  # why the streams failed
         self._on_resize: Callable[[TerminalSize], object] | None = None
         self._on_signal: Callable[[str], object] | None = None
         self.stdin = StreamReader(self._changed)
@@ -107,7 +108,7 @@ class Session(Program):
 
     def channel_closed(self, error: BaseException | None) -> None:
         self._ended = True
-        gone = error or ChannelClosed("the client closed the session")
+        self._gone = gone = error or ChannelClosed("the client closed the session")
         self.stdin.fail(gone)
         self.stdout.fail(gone)
         self.stderr.fail(gone)
@@ -128,7 +129,8 @@ class Session(Program):
     def _raised(self, failure: Failure) -> None:
         from sshkit.deferred import CancelledError
 
-        gone = self._ended and isinstance(failure.exception, (ConnectionLost, CancelledError))
-        if not gone:
+        error = failure.exception
+        gone = self._ended and isinstance(error, (ConnectionLost, CancelledError))
+        if not gone and error is not self._gone:
             self.connection.log_error(f"the handler of {self.command or self.subsystem!r} failed", failure)
         self.exit(1)

@@ -319,3 +319,13 @@ def test_r41_nothing_is_loaded_any_more_once_the_server_listens(
     lines = server.log.splitlines()
     start_line = next(number for number, line in enumerate(lines) if "connect with" in line)
     assert [line for line in lines[start_line:] if line.startswith("LOADED")] == []
+
+
+def test_r8_requests_of_every_kind_are_limited(start: Start, place: Place) -> None:
+    options = []
+    for number in range(66):
+        place.make_key(f"many{number}")
+        options += ["-i", str(place.folder / f"many{number}")]
+    server = start("MaxAuthTries 1000")
+    assert server.ssh("true", identity="other", options=options).returncode == 255
+    server.wait_for("ended: more than 64 authentication requests")

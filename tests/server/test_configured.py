@@ -1,0 +1,128 @@
+"""From a configuration to a server's parts, with every mistake named."""
+
+import os
+from pathlib import Path
+
+import pytest
+from sshkit_keys import generate_private_key, write_private_key
+
+from sshkit.config.sshd_config import ConfigErrors, read_server_config
+from sshkit.server import system_passwords
+from sshkit.server.accounts import Account, own_account
+from sshkit.server.configured import Plan, Planner
+from sshkit.server.limits import MaxStartups
+from sshkit.ssh.transport.rekeying import DEFAULT_BYTES, DEFAULT_SECONDS, RekeyLimits
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    path = tmp_path / "host"
+    write_private_key(path, generate_private_key("ed25519").to_openssh(random_bytes=os.urandom))
+    return str(path)
+
+
+def plan(*lines: str, own_key: str | None = None, account: Account | None = None) -> Plan:
+    return Planner(read_server_config(None, lines), account or own_account()).make(own_key)
+
+
+def mistakes(*lines: str, own_key: str | None = None) -> list[str]:
+    with pytest.raises(ConfigErrors) as caught:
+        plan(*lines, own_key=own_key)
+    return [error.cause for error in caught.value.errors]
+
+
+def test_settings_are_those_of_the_configuration(key: str, tmp_path: Path) -> None:
+    (tmp_path / "banner").write_text("hello\n")
+    made = plan(
+        f"HostKey {key}",
+        f"Banner {tmp_path / 'banner'}",
+        "Ciphers aes128-ctr",
+        "LoginGraceTime 7",
+        "MaxAuthTries 2",
+        "MaxStartups 1:2:3",
+        "PerSourceMaxStartups 4",
+        "PerSourceNetBlockSize 24:48",
+        "MaxSessions 5",
+        "ClientAliveInterval 6",
+        "ClientAliveCountMax 2",
+        "AcceptEnv X",
+        "PermitTTY no",
+        "RekeyLimit 1M 1m",
+        "VersionAddendum here",
+        "AuthenticationMethods publickey",
+    )
+    settings = made.settings
+    assert [cipher.name for cipher in settings.algorithms.ciphers] == ["aes128-ctr"]
+    assert (settings.grace_time, settings.max_tries, settings.max_sessions) == (7, 2, 5)
+    assert settings.max_startups == MaxStartups(1, 2, 3)
+    assert (settings.max_startups_per_source, settings.source_blocks) == (4, (24, 48))
+    assert (settings.keepalive, settings.keepalive_count) == (6, 2)
+    assert (settings.banner, settings.accept_env, settings.permit_terminal) == ("hello\n", ("X",), False)
+    assert settings.rekey_limits == RekeyLimits(1 << 20, 60)
+    assert settings.version_addendum == "here"
+    assert made.users.chain == ("publickey",)
+    assert len(made.host_keys) == 1
+
+
+def test_defaults_are_sshds_but_for_passwords(key: str) -> None:
+    made = plan(own_key=key)
+    assert made.settings.rekey_limits == RekeyLimits(DEFAULT_BYTES, DEFAULT_SECONDS)
+    assert made.settings.keepalive == 0
+    assert made.users.methods() == ("publickey",)
+    assert plan("RekeyLimit default none", own_key=key).settings.rekey_limits.seconds == 0
+
+
+def test_a_count_of_zero_gives_nobody_up(key: str) -> None:
+    assert plan("ClientAliveInterval 5", "ClientAliveCountMax 0", own_key=key).settings.keepalive == 0
+
+
+def test_every_mistake_is_named(tmp_path: Path) -> None:
+    (tmp_path / "damaged").write_text("no key")
+    big = tmp_path / "banner"
+    big.write_bytes(bytes(70000))
+    found = mistakes(
+        f"HostKey {tmp_path / 'missing'}",
+        f"HostKey {tmp_path / 'damaged'}",
+        "Ciphers nosuch",
+        "MACs nosuch",
+        f"Banner {big}",
+        "PubkeyAuthentication no",
+        "AuthenticationMethods publickey",
+        "MaxSessions many",
+    )
+    text = "\n".join(found)
+    assert f"HostKey: {tmp_path / 'missing'}: No such file or directory" in text
+    assert f"HostKey: {tmp_path / 'damaged'}: " in text
+    assert "Ciphers: unknown cipher algorithm 'nosuch'" in text
+    assert "MACs: unknown MAC algorithm 'nosuch'" in text
+    assert "more than 65536 bytes" in text
+    assert "'publickey' is not switched on" in text
+    assert "no method of authentication is switched on" in text
+    assert "MaxSessions" in found[0]
+
+
+def test_a_banner_that_is_missing_is_named(key: str) -> None:
+    assert mistakes("Banner /no/such/file", own_key=key) == [
+        "Banner: /no/such/file: No such file or directory"
+    ]
+
+
+def test_a_bad_token_is_named_with_its_keyword(key: str) -> None:
+    assert mistakes("AuthorizedKeysFile %x", own_key=key) == ["AuthorizedKeysFile '%x': %x is no token"]
+
+
+def test_short_host_keys_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rsa"
+    write_private_key(path, generate_private_key("rsa", 2048).to_openssh(random_bytes=os.urandom))
+    assert mistakes(f"HostKey {path}", "RequiredRSASize 3072") == [f"HostKey: {path}: RSA with 2048 bits"]
+
+
+@pytest.mark.parametrize("keyword", ["PasswordAuthentication", "KbdInteractiveAuthentication"])
+def test_passwords_that_cannot_be_checked_are_an_error_that_says_why(
+    key: str, keyword: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system_passwords, "SHADOW", "/no/such/shadow")
+    monkeypatch.setattr(system_passwords, "load_crypt", lambda: str)
+    assert mistakes(f"{keyword} yes", own_key=key) == [
+        "passwords cannot be checked: /no/such/shadow: No such file or directory (only root may read it)"
+    ]
