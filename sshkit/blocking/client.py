@@ -84,11 +84,11 @@ class BlockingProcess:
 
     def wait(self, *, timeout: float | None = READ_TIMEOUT) -> int | None:
         """Wait for the end; return the exit status."""
-        return self._thread.call(self.process.wait, timeout=timeout).exit_status
+        return self._thread.call(self.process.wait, None, timeout=timeout).exit_status
 
-    def communicate(self, data: bytes | None = None, *, timeout: float | None = READ_TIMEOUT) -> Result:
+    def communicate(self, data: bytes | str | None = None, *, timeout: float | None = READ_TIMEOUT) -> Result:
         """Send `data` and the end of input, read both streams to their end, and wait."""
-        return self._thread.call(self.process.communicate, data, timeout=timeout)
+        return self._thread.call(self.process.communicate, data, None, timeout=timeout)
 
     def send_signal(self, name: str) -> None:
         """Send a signal: "TERM", "INT" ..."""
@@ -100,7 +100,8 @@ class BlockingProcess:
 
     def close(self) -> None:
         """Close the channel."""
-        self._thread.do(self.process.close)
+        if self._thread.is_alive:
+            self._thread.do(self.process.close)
 
     def __enter__(self) -> "BlockingProcess":
         return self
@@ -130,8 +131,9 @@ class BlockingConnection:
         return self.start(None, terminal=terminal, timeout=timeout)
 
     def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:
-        """Close the connection."""
-        self._thread.call(self.connection.close, timeout=timeout)
+        """Close the connection; one that has ended, or is the parent process's, needs no closing."""
+        if self._thread.is_alive:
+            self._thread.call(self.connection.close, timeout=timeout)
 
     def __enter__(self) -> "BlockingConnection":
         return self

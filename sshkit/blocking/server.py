@@ -26,7 +26,8 @@ class BlockingServer:
 
     def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:
         """Stop listening and end every connection."""
-        self._thread.call(self.server.close, timeout=timeout)
+        if self._thread.is_alive:
+            self._thread.call(self.server.close, timeout=timeout)
 
     def wait_closed(self, *, timeout: float | None = None) -> None:
         """Wait until somebody closes the server."""

@@ -61,7 +61,7 @@ def connect(
     if user is not None:
         check_user(user, user)
     if port is not None:
-        check_port(port)
+        port = check_port(port)
     name = user or where.user or _local_user()
     number = port or where.port or 22
     if reactor is None:
@@ -80,7 +80,13 @@ def connect(
         warn=warn,
     )
     credentials = FileCredentials(
-        identities, password=password, passphrase=passphrase, answers=answers, banner=banner, warn=warn
+        identities,
+        password=password,
+        passphrase=passphrase,
+        answers=answers,
+        banner=banner,
+        warn=warn,
+        in_thread=reactor.defer_to_thread,
     )
     connection = ClientConnection(
         where.host,
@@ -91,7 +97,7 @@ def connect(
         credentials=credentials,
         algorithms=algorithms.with_host_keys(verifier.order(algorithms.host_keys)),
         rekey_limits=rekey_limits,
-        login_timeout=timeout + login_timeout,
+        login_timeout=login_timeout,
         keepalive=keepalive,
         keepalive_count=keepalive_count,
     )
@@ -108,6 +114,7 @@ def open_connection(
     family: int = 0,
 ) -> Opening[ClientConnection]:
     """Connect a connection that was made already; fires when it is logged in."""
+    connection.connecting(timeout)
     connecting = reactor.connect_tcp(
         host,
         port,
@@ -134,7 +141,7 @@ def open_connection(
                 opening.errback(outcome)
 
     connection.logged_in.add_both(done)
-    connecting.add_errback(failed)
+    connecting.add_callbacks(lambda _: connection.connected(), failed)
     return opening
 
 

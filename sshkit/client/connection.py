@@ -7,8 +7,10 @@ makes it; programs use its public methods; each takes a deadline and has a defau
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from sshkit.client.process import ClientProcess, Collector, CommandFailed, Result
-from sshkit.deferred import Deferred, Failure
+from sshkit_keys.text import printable
+
+from sshkit.client.process import RUN_TIMEOUT, ClientProcess, Collector, CommandFailed, Result
+from sshkit.deferred import CancelledError, Deferred, Failure
 from sshkit.interfaces import TerminalSize
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.authentication.client import ClientAuthentication
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 LOGIN_TIMEOUT = 120.0  #: seconds from the first byte to the end of the login; questions to the user count
 OPEN_TIMEOUT = 30.0  #: seconds for a channel to open and its requests to be answered
-RUN_TIMEOUT = 3600.0  #: seconds that `run` waits for a command
 CLOSE_TIMEOUT = 10.0
 MAX_OUTPUT = 256 * 1024 * 1024  #: bytes of output that `run` collects
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class ClientConnection:
         "_connection",
         "_keepalive",
         "_keepalive_settings",
+        "_login_timeout",
         "_login_timer",
         "authentication",
         "clock",
@@ -91,7 +93,8 @@ class ClientConnection:
         self._keepalive: Keepalive | None = None
         self._keepalive_settings = (keepalive, keepalive_count)
         self._closed_waiters: list[Deferred[None]] = []
-        self._login_timer = clock.call_later(login_timeout, self._login_timed_out, login_timeout)
+        self._login_timeout = login_timeout
+        self._login_timer = clock.call_later(login_timeout, self._login_timed_out)
 
     def __repr__(self) -> str:
         state = "closed" if self.layer.lost else "open" if self._connection else "logging in"
@@ -138,14 +141,16 @@ class ClientConnection:
     ) -> Deferred[Result]:
         """Run a command (None: the login shell) with `input`, and wait for all it writes.
 
-        With `check`, a status other than 0 fails with CommandFailed.  `timeout` (seconds) covers everything;
-        the channel is closed when it passes.  Output over `max_output` bytes fails with OutputTooLarge.
+        With `check`, an end without status 0 fails with CommandFailed.  `timeout` (seconds) covers everything,
+        and closes the channel.  Output over `max_output` bytes fails with OutputTooLarge.
         """
         collector = Collector(command, max_output)
-        self._start(command, collector, environment=environment, terminal=terminal, input=input)
+        collector.opening = self._start(
+            command, collector, environment=environment, terminal=terminal, input=input
+        )
         finished = collector.finished
         if timeout is not None:
-            finished.add_timeout(timeout, self.clock)
+            finished.add_timeout(timeout, self.clock, what=printable(repr(command)))
         if check:
             return finished.add_callback(_checked)
         return finished
@@ -168,7 +173,9 @@ class ClientConnection:
         started = self._start(
             command, process, environment=environment, terminal=terminal, size=size, modes=modes
         )
-        return started.add_timeout(timeout, self.clock).add_callback(lambda _: process)
+        return started.add_timeout(
+            timeout, self.clock, what=f"starting {printable(repr(command))}"
+        ).add_callback(lambda _: process)
 
     def shell(
         self, *, terminal: str | None = "xterm", timeout: float = OPEN_TIMEOUT
@@ -180,7 +187,9 @@ class ClientConnection:
         """Start a subsystem and return its streams (RFC 4254 section 6.5)."""
         process = ClientProcess(name, self.clock)
         started = self._start(name, process, subsystem=True)
-        return started.add_timeout(timeout, self.clock).add_callback(lambda _: process)
+        return started.add_timeout(
+            timeout, self.clock, what=f"starting {printable(repr(name))}"
+        ).add_callback(lambda _: process)
 
     def open_session(self, protocol: "ChannelProtocol") -> "Deferred[Channel]":
         """Open a session channel for a protocol of one's own."""
@@ -209,6 +218,16 @@ class ClientConnection:
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
+
+    # Called by `open_connection`.
+
+    def connecting(self, seconds: float) -> None:
+        """Let `seconds` pass before the time for the login counts."""
+        self._login_timer.reset(seconds + self._login_timeout)
+
+    def connected(self) -> None:
+        """Count the time for the login from here."""
+        self._login_timer.reset(self._login_timeout)
 
     # Called by the layers below.
 
@@ -266,12 +285,13 @@ class ClientConnection:
     def _refused(self, failure: Failure) -> None:
         self.layer.disconnect(failure.exception)
 
-    def _login_timed_out(self, seconds: float) -> None:
-        if self._connection is None:
-            phase = "the login" if self.authentication is not None else "the key exchange"
-            self.layer.abort(ConnectionLost(f"{self.host}: {phase} did not end within {seconds:g} seconds"))
+    def _login_timed_out(self) -> None:
+        phase = "the login" if self.authentication is not None else "the key exchange"
+        within = f"within {self._login_timeout:g} seconds"
+        self.layer.abort(ConnectionLost(f"{self.host}: {phase} did not end {within}"))
 
-    def _cancelled(self, _: object) -> None:
+    def _cancelled(self, logged_in: "Deferred[ClientConnection]") -> None:
+        logged_in.errback(CancelledError())  # first: what ends the layer is not what the caller asked for
         self.layer.abort(ClosedByApplication("connecting was given up"))
 
     def _require(self) -> Connection:
@@ -292,20 +312,21 @@ class ClientConnection:
         input: bytes | str | None = None,
     ) -> Deferred[None]:
         """Open a session and send all its requests in one write; fires when the last was granted."""
+        variables = [(name, _variable(name, value)) for name, value in (environment or {}).items()]
 
         def opened(channel: "Channel") -> Deferred[None]:
-            for name, value in (environment or {}).items():
-                channel.notify("env", EnvRequest(name.encode(), value.encode()).encode())
+            for name, body in variables:
+                channel.request("env", body).add_errback(_refused, protocol, name)
             if terminal is not None:
-                channel.request("pty-req", PtyRequest(terminal, *size, modes).encode()).add_errback(
-                    _no_terminal
-                )
+                body = PtyRequest(terminal, *size, modes).encode()
+                channel.request("pty-req", body).add_errback(_refused, protocol, "terminal")
             if subsystem:
                 started = channel.request("subsystem", SubsystemRequest(command or "").encode())
             elif command is None:
                 started = channel.request("shell")
             else:
-                started = channel.request("exec", ExecRequest(command.encode()).encode())
+                body = command.encode("utf-8", "surrogateescape")
+                started = channel.request("exec", ExecRequest(body).encode())
             if isinstance(protocol, Collector):
                 if input:
                     channel.write(input.encode() if isinstance(input, str) else input)
@@ -326,8 +347,18 @@ class ClientConnection:
         return started
 
 
-def _no_terminal(failure: Failure) -> None:
-    """Go on without a terminal: the server has none for us, and says so by its answer."""
+def _refused(failure: Failure, protocol: "ClientProcess | Collector", what: str) -> None:
+    """Go on without a terminal or a variable that the server refuses; a program can see it."""
+    if isinstance(protocol, ClientProcess):
+        protocol.refused.append(what)
+
+
+def _variable(name: str, value: str) -> bytes:
+    """Return the body of the request that sets one variable."""
+    if not name or "=" in name or "\0" in name or "\0" in value:
+        raise LocalProtocolError(f"{printable(name)!r}: not a variable that can be sent")
+    encoded = (text.encode("utf-8", "surrogateescape") for text in (name, value))
+    return EnvRequest(*encoded).encode()
 
 
 def _checked(result: Result) -> Result:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
+#: Runs what takes long in a thread: a reactor's `defer_to_thread`.
+RunInThread = Callable[..., "Deferred[Any]"]
 AskPassword = Callable[[], "str | Deferred[str | None] | None"]
 AskPassphrase = Callable[[str], "str | Deferred[str | None] | None"]
 AskAnswers = Callable[[str, str, Sequence[tuple[str, bool]]], "list[str] | Deferred[list[str] | None] | None"]
@@ -28,7 +30,8 @@ class FileCredentials:
 
     `password` may be the password itself (tried once) or a callback (asked until it gives None).
     `passphrase` likewise unlocks key files; the callback gets the file's name, and is asked again after a
-    wrong answer, `passphrase_tries` times in all.
+    wrong answer, `passphrase_tries` times in all.  `in_thread` derives keys from passphrases, which takes a
+    second; without it, here and now.
     """
 
     def __init__(
@@ -42,7 +45,9 @@ class FileCredentials:
         passphrase_tries: int = 1,
         banner: Callable[[str], object] | None = None,
         warn: Callable[[str], object] | None = None,
+        in_thread: RunInThread | None = None,
     ) -> None:
+        self._in_thread = in_thread
         self._interactive_limit = interactive_tries
         # A server that refuses before it has asked anything will not ask the next time either.
         self.interactive_tries = min(
@@ -144,18 +149,29 @@ class FileCredentials:
         self, path: str, passphrase: str | None, tries_left: int
     ) -> "PrivateKey | Deferred[PrivateKey | None] | None":
         """Open the key; after a wrong passphrase ask again, unless the user gave an empty one."""
-        from sshkit_keys import WrongPassphrase, load_private_key
+        from sshkit_keys import load_private_key
 
         if not passphrase:
             return None
+        secret = passphrase.encode("utf-8", "surrogateescape")
+        if self._in_thread is not None:
+            loading: Deferred[PrivateKey | None] = self._in_thread(load_private_key, path, secret)
+            loading.add_errback(lambda failure: self._not_loaded(failure.exception, path, tries_left))
+            return loading
         try:
-            return load_private_key(path, passphrase.encode("utf-8", "surrogateescape"))
-        except WrongPassphrase as error:
-            if tries_left:
-                return self._unlock(path, tries_left)
-            self._say(str(error))
+            return load_private_key(path, secret)
         except (OSError, SSHKitError) as error:
-            self._say(str(error))
+            return self._not_loaded(error, path, tries_left)
+
+    def _not_loaded(self, error: BaseException, path: str, tries_left: int) -> Any:
+        """Ask again after a wrong passphrase; warn of what else went wrong, and go on without the key."""
+        from sshkit_keys import WrongPassphrase
+
+        if not isinstance(error, (OSError, SSHKitError)):
+            raise error
+        if isinstance(error, WrongPassphrase) and tries_left:
+            return self._unlock(path, tries_left)
+        self._say(str(error))
         return None
 
     def _say(self, text: str) -> None:

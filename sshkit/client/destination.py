@@ -61,7 +61,7 @@ def check_host(host: str, text: str) -> None:
         raise InvalidDestination(f"{printable(text)!r}: no host")
     if (
         host.startswith("-")
-        or len(host) > 1025
+        or len(host) > MAX_HOST
         or not host.isprintable()
         or HOST_FORBIDDEN.intersection(host)
     ):

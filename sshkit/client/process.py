@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from sshkit.interfaces import Clock, TerminalSize
     from sshkit.ssh.connection.channel import Channel
 
+RUN_TIMEOUT = 3600.0  #: seconds that `run`, `wait` and `communicate` wait for a command
+
 
 class Result:
-    """What a finished command left.  `exit_status` is None where a signal ended it."""
+    """What a finished command left.
+
+    `exit_status` is None where a signal ended it, or where the server never said how it ended.
+    """
 
     __slots__ = ("command", "exit_signal", "exit_status", "stderr", "stdout")
 
@@ -51,13 +56,14 @@ class Result:
 
 
 class CommandFailed(SSHKitError):
-    """A command that was run with `check` did not end with 0; `result` is what it left."""
+    """A command that was run with `check` did not end with status 0; `result` is what it left."""
 
     def __init__(self, result: Result) -> None:
         if result.exit_signal:
             end = f"was ended by signal {printable(result.exit_signal)}"
         else:
-            end = f"ended with status {result.exit_status}"
+            status = result.exit_status
+            end = "ended without a status" if status is None else f"ended with status {status}"
         last = result.stderr.strip().rpartition(b"\n")[2]
         super().__init__(f"{result.command!r} {end}{f': {printable(last[:200])}' if last else ''}")
         self.result = result
@@ -84,6 +90,7 @@ class ClientProcess(ChannelProtocol):
         "exit_message",
         "exit_signal",
         "exit_status",
+        "refused",
         "stderr",
         "stdin",
         "stdout",
@@ -100,6 +107,7 @@ class ClientProcess(ChannelProtocol):
         self.exit_status: int | None = None
         self.exit_signal: str | None = None
         self.exit_message = ""
+        self.refused: list[str] = []  #: "terminal", or the name of a variable, that the server refused
         self.closed = False
         self._lost: BaseException | None = None
         self._exit_waiters: list[Deferred[None]] = []
@@ -111,7 +119,7 @@ class ClientProcess(ChannelProtocol):
             raise LocalProtocolError("the channel is not open yet")
         return self._channel
 
-    def wait(self, timeout: float | None = None) -> Deferred["ClientProcess"]:
+    def wait(self, timeout: float | None = RUN_TIMEOUT) -> Deferred["ClientProcess"]:
         """Wait until the process has ended and both streams are complete; at most `timeout` seconds.
 
         Fails with the connection's error if that ended first.  It does not read: `communicate` does.
@@ -125,19 +133,24 @@ class ClientProcess(ChannelProtocol):
         else:
             self._exit_waiters.append(done)
         if timeout is not None:
-            done.add_timeout(timeout, self._clock)
+            done.add_timeout(timeout, self._clock, what=f"waiting for {printable(repr(self.command))}")
         return done.add_callback(lambda _: self)
 
-    def communicate(self, data: bytes | None = None, timeout: float | None = None) -> Deferred[Result]:
-        """Send `data` and the end of input, read both streams to their end, and wait."""
+    def communicate(
+        self, data: bytes | str | None = None, timeout: float | None = RUN_TIMEOUT
+    ) -> Deferred[Result]:
+        """Send `data` and the end of input, read both streams to their end, and wait.
+
+        When `timeout` (seconds) passes, what came can still be read and the command runs on: `close` ends it.
+        """
         from sshkit.deferred import gather
 
         if data is not None:
             self.stdin.write(data)
         self.stdin.write_eof()
-        output = gather(self.stdout.read(), self.stderr.read(), self.wait())
+        output = gather(self.stdout.read(), self.stderr.read(), self.wait(None))
         if timeout is not None:
-            output.add_timeout(timeout, self._clock)
+            output.add_timeout(timeout, self._clock, what=f"waiting for {printable(repr(self.command))}")
         return output.add_callback(lambda parts: self.result(parts[0], parts[1]))
 
     def result(self, stdout: bytes = b"", stderr: bytes = b"") -> Result:
@@ -234,15 +247,26 @@ class ClientProcess(ChannelProtocol):
 class Collector(ChannelProtocol):
     """Runs one command for `run`: collects its output without streams, and fires when all is there."""
 
-    __slots__ = ("_channel", "_command", "_done", "_error", "_left", "_parts", "_status", "finished")
+    __slots__ = (
+        "_channel",
+        "_command",
+        "_error",
+        "_left",
+        "_most",
+        "_parts",
+        "_status",
+        "finished",
+        "opening",
+    )
 
     def __init__(self, command: str | None, max_output: int) -> None:
         self._command = command
-        self._left = max_output
+        self._left = self._most = max_output
         self._parts: tuple[list[bytes], list[bytes]] = ([], [])
         self._status: list[Any] = [None, None]
         self._channel: Channel | None = None
         self._error: BaseException | None = None
+        self.opening: Deferred[None] | None = None  #: fires when the command was started
         self.finished: Deferred[Result] = Deferred(self._cancelled)
 
     def channel_opened(self, channel: "Channel", body: bytes) -> None:
@@ -285,10 +309,12 @@ class Collector(ChannelProtocol):
     def _take(self, stream: int, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
-            self.fail(OutputTooLarge(f"{self._command!r} wrote more than `max_output` bytes"))
+            self.fail(OutputTooLarge(f"{self._command!r} wrote more than {self._most} bytes"))
         elif self._error is None:
             self._parts[stream].append(data)
 
     def _cancelled(self, finished: "Deferred[Result]") -> None:
         if self._channel is not None:
             self._channel.abort()
+        elif self.opening is not None:
+            self.opening.cancel()

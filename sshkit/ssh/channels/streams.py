@@ -56,9 +56,12 @@ class StreamReader:
     # For readers.
 
     def read(self, size: int = -1) -> Deferred[bytes]:
-        """Read up to `size` bytes as soon as there are any; -1 reads to the end.  b"" is the end."""
+        """Read up to `size` bytes as soon as there are any; -1 reads to the end.  b"" is the end.
+
+        Where the connection broke, -1 fails at once: half of the output is not taken for all of it.
+        """
         if size < 0:
-            return self._want(lambda: self._take(self.size) if self.ended else None)
+            return self._want(self._take_all)
         if size == 0:
             return succeed(b"")
         return self._want(lambda: self._take_some(size) if self.size or self.ended else None)
@@ -88,7 +91,9 @@ class StreamReader:
     # For the channel's protocol.
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that came."""
+        """Take bytes that came; those behind an overflow are dropped."""
+        if self._error is not None:
+            return
         chunks = self._chunks
         if chunks and len(chunks[-1]) < JOIN_BELOW:
             chunks[-1] += data
@@ -145,6 +150,11 @@ class StreamReader:
         self._wanter = None
         self._changed()
         wanter.callback(data)
+
+    def _take_all(self) -> bytes | None:
+        if self._error is not None:
+            raise self._error
+        return self._take(self.size) if self.ended else None
 
     def _take_some(self, size: int) -> bytes:
         if self._head or not self._chunks or len(self._chunks[0]) > size:
