@@ -408,3 +408,15 @@ def test_an_interrupt_is_no_traceback(
     monkeypatch.setattr(sshkit_cli.server, "_run", interrupted)
     assert main([]) == 255
     assert capsys.readouterr().err == ""
+
+
+@peer
+def test_with_i_the_log_goes_to_the_system(place: Place) -> None:
+    client = OwnServer.__new__(OwnServer)
+    client.place, client.port = place, 22
+    server = " ".join(command_line("-i", "-f", str(place.config())))
+    line = client.ssh_command("exit 3", options=("-o", f"ProxyCommand={server}"))
+    result = subprocess.run(
+        line, capture_output=True, timeout=TIMEOUT, env=environment(place.folder), check=False
+    )
+    assert (result.returncode, result.stderr) == (3, b"")

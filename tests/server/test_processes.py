@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import sshkit
 from tests.servers import TIMEOUT, USER, OwnServer, Place
 
 pytestmark = pytest.mark.peer("ssh")
@@ -339,3 +340,29 @@ def test_without_permission_there_is_no_terminal(start: Start) -> None:
     result = start("PermitTTY no").ssh("tty", options=("-tt",))
     assert b"PTY allocation request failed" in result.stderr
     assert result.returncode == 255
+
+
+def test_a_signal_of_the_client_reaches_the_command(start: Start, place: Place) -> None:
+    server = start()
+
+    async def main() -> tuple[bytes, int | None]:
+        async with sshkit.connect(
+            f"{USER}@127.0.0.1",
+            port=server.port,
+            identities=[place.key],
+            known_hosts=place.folder / "none",
+            host_key_policy="accept-new",
+        ) as connection:
+            process = await connection.start(
+                "trap 'echo got it; exit 7' USR1; echo up; while :; do read x; done"
+            )
+            assert await process.stdout.read_line() == b"up\n"
+            process.send_signal("USR1")
+            return await process.stdout.read(), (await process.wait()).exit_status
+
+    assert sshkit.run(main()) == (b"got it\n", 7)
+
+
+def test_the_time_zone_is_the_servers(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert start().ssh("echo $TZ").stdout == b"Asia/Tokyo\n"
