@@ -4,11 +4,11 @@ import errno
 import fcntl
 import hashlib
 import os
-import pty
 import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
@@ -26,14 +26,33 @@ def set_size(fd: int, rows: int, columns: int) -> None:
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
+#: Makes its standard input its controlling terminal, as a login does.
+TAKE_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(*SELF)"
+
+
 class OnTerminal:
     """ssh on a local terminal of its own."""
 
-    def __init__(self, server: OwnServer, *command: str, options: tuple[str, ...] = ("-tt",)) -> None:
-        self.pid, self.fd = pty.fork()
-        if not self.pid:
-            line = server.ssh_command(*command, options=options)
-            os.execvp(line[0], line)
+    def __init__(
+        self,
+        server: OwnServer,
+        *command: str,
+        prepare: Callable[[int], object] = lambda fd: None,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        line = server.ssh_command(*command, options=("-tt",))
+        script = TAKE_TERMINAL.replace("*SELF", "sys.argv[1], sys.argv[1:]")
+        self.fd, slave = os.openpty()
+        prepare(slave)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", script, *line],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={**os.environ, **(env or {})},
+        )
+        os.close(slave)
         self.seen = b""
 
     def expect(self, pattern: bytes) -> re.Match[bytes]:
@@ -60,7 +79,7 @@ class OnTerminal:
         except OSError:
             pass
         os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.process.wait(TIMEOUT)
 
 
 def test_a_command_has_its_exit_status_and_both_outputs(start: Start) -> None:
@@ -168,7 +187,7 @@ def test_r31_a_program_on_a_terminal_gets_sighup_when_the_client_goes(start: Sta
         server, f"trap 'echo hup > {told}; exit' HUP; echo ready; while :; do sleep 0.01; done"
     )
     terminal.expect(b"ready")
-    os.kill(terminal.pid, signal.SIGKILL)
+    terminal.process.kill()
     assert terminal.end() == -signal.SIGKILL
     server.wait_for("ended: ")
     assert not wait_for_children(server)
@@ -198,21 +217,15 @@ def test_a_background_process_on_a_terminal_does_not_hold_the_channel(start: Sta
 
 
 def test_a_terminal_has_the_size_type_modes_and_name_that_it_should(start: Start) -> None:
-    server = start()
-    pid, fd = pty.fork()
-    if not pid:
-        set_size(0, 33, 77)
-        modes = termios.tcgetattr(0)
+    def prepare(fd: int) -> None:
+        set_size(fd, 33, 77)
+        modes = termios.tcgetattr(fd)
         modes[3] &= ~termios.ECHOK
         modes[6][termios.VINTR] = b"\x05"
-        termios.tcsetattr(0, termios.TCSANOW, modes)
-        line = server.ssh_command(
-            "stty size; stty -a; echo term=$TERM tty=$SSH_TTY,$(tty); exit 9", options=("-tt",)
-        )
-        os.environ["TERM"] = "vt220"
-        os.execvp(line[0], line)
-    terminal = OnTerminal.__new__(OnTerminal)
-    terminal.pid, terminal.fd, terminal.seen = pid, fd, b""
+        termios.tcsetattr(fd, termios.TCSANOW, modes)
+
+    command = "stty size; stty -a; echo term=$TERM tty=$SSH_TTY,$(tty); exit 9"
+    terminal = OnTerminal(start(), command, prepare=prepare, env={"TERM": "vt220"})
     terminal.expect(rb"33 77\r\n")
     text = terminal.expect(rb"(?s).*term=vt220 tty=(/dev/\S+),(\S+)\r\n")
     assert text[1] == text[2]
@@ -234,7 +247,7 @@ def test_a_new_window_size_reaches_the_program(start: Start) -> None:
 
 def test_keys_typed_on_a_terminal_reach_the_shell(start: Start) -> None:
     server = start()
-    terminal = OnTerminal(server, options=("-tt",))
+    terminal = OnTerminal(server)
     os.write(terminal.fd, b"PS1=pro''mpt; echo login-$((20+3))-$0; cat\n")
     terminal.expect(rb"login-23--\w+")
     os.write(terminal.fd, b"typed\n")
