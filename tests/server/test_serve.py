@@ -354,7 +354,7 @@ def test_passwords_may_be_hashed_with_bcrypt() -> None:
     world = World(passwords={"ann": hashed})
     current = sshkit.reactor.current.current
     try:
-        sshkit.reactor.current.current = lambda: world.reactor  # type: ignore[assignment]
+        sshkit.reactor.current.current = lambda: world.reactor
         assert login_with(world, password="secret") in ("password", "keyboard-interactive")
         assert login_with(World(passwords={"ann": hashed}), password="wrong").startswith("failed")
     finally:
