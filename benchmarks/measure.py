@@ -48,12 +48,16 @@ class Count(NamedTuple):
 
 
 def tree_cpu(pid: int) -> float:
-    """Return the processor seconds of a process, its children and those it reaped."""
+    """Return the processor seconds of a process, its children and those it reaped.
+
+    What runs is counted in nanoseconds by the scheduler, what was reaped in ticks of 10 ms.
+    """
     total = 0.0
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += sum(int(value) for value in fields[11:15]) * TICK
+        total += sum(int(value) for value in fields[13:15]) * TICK
         for task in Path(f"/proc/{pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0]) / 1e9
             for child in (task / "children").read_text().split():
                 total += tree_cpu(int(child))
     except (FileNotFoundError, ProcessLookupError):
