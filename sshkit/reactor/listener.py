@@ -1,10 +1,12 @@
 """Listening: sockets that make a transport and a protocol of each connection.
 
 Called by `listen_tcp` and `listen_unix` of every reactor.  Accepting survives a lack of descriptors or
-memory with a pause (rule R41).
+memory with a pause (rule R41).  That is logged, and where descriptors have run out nothing can be imported
+any more: so this module, which only servers load, loads logging first.
 """
 
 import errno
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -143,8 +145,6 @@ class Listener:
         if error.errno not in _EXHAUSTED:
             self._reactor.report(f"accepting at {shown_address(self.address)} failed", error)
         else:
-            import logging
-
             logging.getLogger("sshkit.reactor").warning(
                 "accepting at %s pauses for %g seconds: %s",
                 shown_address(self.address),
