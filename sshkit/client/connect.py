@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from sshkit_keys.errors import SSHKitError
+
 from sshkit.client.connection import LOGIN_TIMEOUT, ClientConnection
 from sshkit.client.credentials import AskAnswers, AskPassphrase, AskPassword, FileCredentials
 from sshkit.client.destination import check_port, check_user, parse_destination
@@ -55,7 +57,8 @@ def connect(
     questions to a silent server (0: none), which is given up after `keepalive_count` of them.
 
     Raises InvalidDestination at once.  Fails with a ReactorError (no connection, with each address and why),
-    HostKeyNotVerified, AuthenticationFailed (its `trail` says what was tried), or another SSHKitError.
+    HostKeyNotVerified, TrustFileError, AuthenticationFailed (its `trail` says what was tried), or another
+    SSHKitError.
     """
     where = parse_destination(destination)
     if user is not None:
@@ -79,6 +82,12 @@ def connect(
         ask=ask_host_key,
         warn=warn,
     )
+    try:
+        order = verifier.order(algorithms.host_keys)
+    except SSHKitError as error:  # a known_hosts file that cannot be read
+        refused: Opening[ClientConnection] = Opening()
+        refused.errback(error)
+        return refused
     credentials = FileCredentials(
         identities,
         password=password,
@@ -95,7 +104,7 @@ def connect(
         random_bytes=os.urandom,
         verifier=verifier,
         credentials=credentials,
-        algorithms=algorithms.with_host_keys(verifier.order(algorithms.host_keys)),
+        algorithms=algorithms.with_host_keys(order),
         rekey_limits=rekey_limits,
         login_timeout=login_timeout,
         keepalive=keepalive,

@@ -141,7 +141,7 @@ class ClientConnection:
     ) -> Deferred[Result]:
         """Run a command (None: the login shell) with `input`, and wait for all it writes.
 
-        With `check`, an end without status 0 fails with CommandFailed.  `timeout` (seconds) covers everything,
+        With `check`, an end without status 0 fails with CommandFailed.  `timeout` (seconds) covers all of it,
         and closes the channel.  Output over `max_output` bytes fails with OutputTooLarge.
         """
         collector = Collector(command, max_output)
@@ -247,6 +247,8 @@ class ClientConnection:
             methods = tuple(name for name in methods if name not in PASSWORDS)
         self.authentication = ClientAuthentication(self.layer, self.user, self.credentials, methods)
         self.authentication.done.add_callbacks(self._let_in, self._refused)
+        for path, cause in getattr(self.credentials, "problems", ()):
+            self.authentication.note("publickey", path, cause)
         self.authentication.start()
 
     def transport_lost(self, error: BaseException) -> None:

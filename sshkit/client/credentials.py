@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sshkit_keys.errors import SSHKitError
+from sshkit_keys.errors import KeyFileError, SSHKitError
 
 from sshkit.deferred import Deferred
 from sshkit.ssh.authentication.client import Identity
@@ -62,6 +62,7 @@ class FileCredentials:
         self._password_used = False
         self._answered = False
         self.identities: list[Identity] = []
+        self.problems: list[tuple[str, str]] = []  #: files that cannot be used, and why: for the trail
         for identity in DEFAULT_IDENTITIES if identities is None else identities:
             self._add(identity, explicit=identities is not None)
 
@@ -101,10 +102,17 @@ class FileCredentials:
             found = self._read(path)
         except FileNotFoundError:
             if explicit:
+                self.problems.append((path, "the file does not exist"))
                 self._say(f"identity file {path} does not exist")
             return
-        except (OSError, SSHKitError) as error:
-            self._say(str(error) if path in str(error) else f"{path}: {error}")
+        except KeyFileError as error:
+            self.problems.append((path, error.cause))
+            self._say(str(error))
+            return
+        except OSError as error:
+            cause = error.strerror or "the file cannot be read"
+            self.problems.append((path, cause))
+            self._say(f"{path}: {cause}")
             return
         if all(known.public != found.public for known in self.identities):
             self.identities.append(found)
@@ -163,7 +171,9 @@ class FileCredentials:
         except (OSError, SSHKitError) as error:
             return self._not_loaded(error, path, tries_left)
 
-    def _not_loaded(self, error: BaseException, path: str, tries_left: int) -> Any:
+    def _not_loaded(
+        self, error: BaseException, path: str, tries_left: int
+    ) -> "PrivateKey | Deferred[PrivateKey | None] | None":
         """Ask again after a wrong passphrase; warn of what else went wrong, and go on without the key."""
         from sshkit_keys import WrongPassphrase
 

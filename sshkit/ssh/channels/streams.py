@@ -17,10 +17,11 @@ from sshkit.ssh.errors import ChannelClosed, LocalProtocolError
 JOIN_BELOW = 1024  #: bytes; smaller pieces are put together, or each would cost more than it holds
 FULL_AT = 256 * 1024  #: bytes that a reader holds before it asks for a pause
 MOST = 64 * 1024 * 1024  #: bytes that a reader holds because the other stream is waited for; then it fails
+MOST_WANTED = 256 * 1024 * 1024  #: bytes that it holds for a read to the end, or of so many; then it fails
 
 
 class StreamOverflow(SSHKitError):
-    """Nobody read this stream while its sister stream was waited for, and it holds too much now."""
+    """A stream holds too much: nobody reads it while the other one is waited for, or it has no end."""
 
 
 class StreamReader:
@@ -102,6 +103,8 @@ class StreamReader:
         self.size += len(data)
         if self._wanter is not None:
             self._serve()
+            if self._wanter is not None and self.size > MOST_WANTED:
+                self.fail(StreamOverflow(f"{self.size} bytes came, and not yet what is waited for"))
         elif self.size > MOST:
             self.fail(StreamOverflow(f"{self.size} bytes wait in a stream that nobody reads"))
 
