@@ -137,18 +137,18 @@ class MemoryTransport:
     def finish(self) -> bool:
         """Tell both ends what has ended; tell whether there was anything to tell."""
         peer = self.peer
-        if self.lost or self.outgoing or peer is None:
+        if peer is None or self.outgoing:
             return False
         moved = False
         if self.aborted:
-            self.lose(None)
-            peer.lose(ConnectionResetError("reset by the peer"))
-            return True
-        if (self.closed or self.eof_sent) and not self._eof_told and not peer.reading_paused:
+            if not self.lost:
+                moved = True
+                peer.lose(ConnectionResetError("reset by the peer"))
+        elif (self.closed or self.eof_sent) and not self._eof_told and not peer.reading_paused:
             self._eof_told = moved = True
             if not peer.closed and not peer.get_protocol().eof_received():
                 peer.close()
-        if self.closed:
+        if self.closed and not self.lost:
             moved = True
             self.lose(None)
         return moved
