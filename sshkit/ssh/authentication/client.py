@@ -219,6 +219,7 @@ class ClientAuthentication:
             raise RemoteProtocolError("USERAUTH_SUCCESS without a request")
         self.note(self._current.name, self._current.detail(), "accepted")
         self._current = None
+        self._methods = []  # they point back here
         self.done.callback(self.layer)
 
     def banner_received(self, payload: memoryview) -> None:

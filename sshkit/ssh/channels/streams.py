@@ -42,7 +42,7 @@ class StreamReader:
         self.ended = False
         self._error: BaseException | None = None
         self._wanter: Deferred[bytes] | None = None
-        self._wanted: Callable[[], bytes | None] = _nothing
+        self._wanted: Callable[[], bytes | None] = bytes  # asked while there is a wanter
 
     @property
     def is_full(self) -> bool:
@@ -205,10 +205,6 @@ class StreamReader:
         if self.ended or self.size > MOST:
             return self._take(self.size)
         return None
-
-
-def _nothing() -> None:
-    return None
 
 
 class StreamWriter:

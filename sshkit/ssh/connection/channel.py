@@ -340,7 +340,7 @@ class Channel:
             if self._pending_size > HIGH_WATER and not self._writing_paused:
                 self._writing_paused = True
                 self.protocol.pause_writing()
-        elif not self._pending:
+        else:
             self._pending = None
 
     def _send_now(self, kind: int, view: memoryview) -> int:

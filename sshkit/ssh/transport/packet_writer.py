@@ -231,13 +231,11 @@ class PacketWriter:
         self._held.append(payload)
 
     def _room(self, size: int) -> memoryview:
-        """Return a buffer with room for `size` bytes of data behind what is packed."""
+        """Return a buffer with room for `size` bytes of data behind what is packed.
+
+        A large one has room for everything: FLUSH_AT and the longest message are less than LARGE.
+        """
         old, end = self._buffer, self.end
-        if old is not None and end + size + OVERHEAD > LARGE:
-            self.flush()
-            old, end = self._buffer, self.end
-        if old is not None and len(old) >= end + size + OVERHEAD:
-            return old
         buffer = self._buffer = take(LARGE if size >= BULK or old is not None else SMALL)
         if old is not None:
             buffer[FIRST:end] = old[FIRST:end]

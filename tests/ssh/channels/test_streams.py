@@ -191,6 +191,19 @@ def test_a_stream_that_nobody_reads_fails_at_the_limit(monkeypatch: pytest.Monke
     assert isinstance(outcome(reader.read()), StreamOverflow)
 
 
+def test_a_reader_that_waits_for_too_much_fails_and_what_comes_later_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "MOST_WANTED", 5000)
+    reader, _ = make()
+    found: list[Any] = []
+    reader.read().add_errback(lambda failure: found.append(failure.exception))
+    reader.feed(b"x" * 5001)
+    assert isinstance(found[0], StreamOverflow)
+    reader.feed(b"y")
+    assert reader.size == 5001
+
+
 def test_an_error_comes_after_what_was_received_before_it() -> None:
     reader, _ = make()
     error = ValueError("broken")

@@ -224,9 +224,13 @@ def test_a_reader_may_pause_again_between_two_pieces() -> None:
     scene.data(b"a")
     scene.data(b"e", 1)
     scene.data(b"b")
+    scene.data(b"f", 1)
     assert scene.protocol.data == b"a"
     scene.channel.resume_reading()
     assert (scene.protocol.data, scene.protocol.errors) == (b"ab", b"e")
+    scene.channel.resume_reading()
+    assert scene.protocol.errors == b"ef"
+    scene.channel.pause_reading()
     scene.data(b"c")
     scene.send(messages.ChannelClose(scene.number))
     assert scene.protocol.data == b"abc"
@@ -482,6 +486,13 @@ def test_an_answer_after_the_end_of_the_channel_goes_nowhere() -> None:
         granted = [event for event in scene.protocol.events if event[0] == "granted"]
         assert len(granted) == ours
         assert scene.owner.lost is None
+
+
+def test_a_protocol_that_closes_its_channel_in_a_request_gives_no_answer() -> None:
+    scene = Open()
+    scene.protocol.answers["exec"] = lambda: scene.channel.close() or True  # type: ignore[func-returns-value]
+    request(scene, "exec")
+    assert scene.sent() == [(CLOSE, b"")]
 
 
 def test_r41_an_exception_after_a_late_answer_ends_the_connection() -> None:

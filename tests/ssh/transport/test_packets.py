@@ -272,7 +272,32 @@ def test_an_empty_pool_is_refilled_on_the_fly() -> None:
     assert len(far.data) == 110_010
 
 
+def test_a_reader_whose_buffer_was_filled_gets_a_large_one_until_little_comes() -> None:
+    scene = Scene(core_is_client=False)
+    scene.run()
+    sizes = (16_372, *(16_388,) * 3)  # with length, padding and tag, in sum exactly a small buffer
+    assert sum(sizes) == buffers.SMALL
+    packets = b"".join(scene.raw.packet(b"\x02" + bytes(size - 26), padding=5 - 1) for size in sizes)
+    assert len(packets) == buffers.SMALL
+    scene.raw.send_bytes(packets)
+    scene.settle()
+    assert scene.layer._buffer is None
+    assert len(scene.layer.get_buffer(-1)) > buffers.SMALL
+    scene.layer.buffer_updated(0)
+    scene.send(transport.Ignore(b""))
+    assert len(scene.layer.get_buffer(-1)) == buffers.SMALL
+    scene.layer.buffer_updated(0)
+    assert scene.owner.lost is None
+
+
 def test_a_read_of_nothing_gives_the_buffer_back() -> None:
+    for suspended in (False, True):
+        fresh = Scene(core_is_client=True)
+        if suspended:
+            fresh.layer.suspend()
+        fresh.layer.get_buffer(-1)
+        fresh.layer.buffer_updated(0)
+        assert fresh.layer._buffer is None
     scene = Scene(core_is_client=True)
     scene.run()
     scene.layer.get_buffer(-1)
