@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from sshkit.reactor import ConnectError, ConnectTimeout, ListenError, ResolveError
     from sshkit.reactor.current import current as current_reactor
     from sshkit.reactor.running import run
+    from sshkit.server.connection import LoginTimedOut
     from sshkit.server.handler import Session
     from sshkit.server.limits import MaxStartups
     from sshkit.server.server import Server, Settings, serve
     from sshkit.server.users import EveryUser, Users
     from sshkit.ssh.algorithms import Algorithms
-    from sshkit.ssh.channels.streams import StreamReader, StreamWriter
+    from sshkit.ssh.channels.streams import StreamOverflow, StreamReader, StreamWriter
     from sshkit.ssh.errors import (
         AuthenticationFailed,
         ChannelClosed,
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
         HostKeyNotVerified,
         KeyExchangeFailed,
         LocalProtocolError,
+        MACMismatch,
         RemoteProtocolError,
+        TooManyAuthenticationFailures,
+        VersionNotSupported,
     )
     from sshkit.ssh.transport.rekeying import RekeyLimits
 
@@ -54,12 +58,13 @@ _HOMES = {
     "sshkit.interfaces": ("TerminalSize",),
     "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ResolveError"),
     "sshkit.reactor.running": ("run",),
+    "sshkit.server.connection": ("LoginTimedOut",),
     "sshkit.server.handler": ("Session",),
     "sshkit.server.limits": ("MaxStartups",),
     "sshkit.server.server": ("Server", "Settings", "serve"),
     "sshkit.server.users": ("EveryUser", "Users"),
     "sshkit.ssh.algorithms": ("Algorithms",),
-    "sshkit.ssh.channels.streams": ("StreamReader", "StreamWriter"),
+    "sshkit.ssh.channels.streams": ("StreamOverflow", "StreamReader", "StreamWriter"),
     "sshkit.ssh.errors": (
         "AuthenticationFailed",
         "ChannelClosed",
@@ -71,7 +76,10 @@ _HOMES = {
         "HostKeyNotVerified",
         "KeyExchangeFailed",
         "LocalProtocolError",
+        "MACMismatch",
         "RemoteProtocolError",
+        "TooManyAuthenticationFailures",
+        "VersionNotSupported",
     ),
     "sshkit.ssh.transport.rekeying": ("RekeyLimits",),
 }
@@ -104,6 +112,8 @@ __all__ = [
     "KeyExchangeFailed",
     "ListenError",
     "LocalProtocolError",
+    "LoginTimedOut",
+    "MACMismatch",
     "MaxStartups",
     "OutputTooLarge",
     "RekeyLimits",
@@ -114,10 +124,13 @@ __all__ = [
     "Server",
     "Session",
     "Settings",
+    "StreamOverflow",
     "StreamReader",
     "StreamWriter",
     "TerminalSize",
+    "TooManyAuthenticationFailures",
     "Users",
+    "VersionNotSupported",
     "blocking",
     "connect",
     "current_reactor",

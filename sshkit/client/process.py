@@ -280,13 +280,14 @@ class Collector(ChannelProtocol):
             self._take(1, bytes(data))
 
     def request_received(self, kind: str, body: bytes) -> bool:
-        if kind == "exit-status":
-            self._status[0] = ExitStatus.decode(body).status
-        elif kind == "exit-signal":
-            self._status[1] = printable(ExitSignal.decode(body).name)
-        else:
-            return False
-        return True
+        status = self._status
+        if kind == "exit-status" and status[0] is None:
+            status[0] = ExitStatus.decode(body).status
+            return True
+        if kind == "exit-signal" and status[1] is None:
+            status[1] = printable(ExitSignal.decode(body).name)
+            return True
+        return False
 
     def channel_closed(self, error: BaseException | None) -> None:
         if self.finished.called:
