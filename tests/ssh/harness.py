@@ -129,6 +129,7 @@ class Policy:
         self.asked: list[tuple[Any, ...]] = []
         self.failures: list[tuple[str, str, str]] = []
         self.grants: list[Grant] = []
+        self.named: set[str] = set()  # whose methods were asked for
         self.on_grant: Callable[[], object] | None = None
         self.text = ""
         self.offered: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
@@ -139,6 +140,7 @@ class Policy:
         return answer(*asked) if callable(answer) else answer
 
     def methods(self, user: str) -> tuple[str, ...]:
+        self.named.add(user)
         return self.offered
 
     def none(self, user: str) -> Any:

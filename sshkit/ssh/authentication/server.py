@@ -32,7 +32,10 @@ class AuthenticationPolicy(Protocol):
     """Who may log in.  An answer is a verdict or a Deferred of one; an exception is a refusal (R10)."""
 
     def methods(self, user: str) -> tuple[str, ...]:
-        """Return the methods that can go on, the same for users that do not exist."""
+        """Return the methods that can go on, the same for users that do not exist.
+
+        `user` is empty for a name that can be nobody's: such a one goes to no policy (R11).
+        """
         ...
 
     def none(self, user: str) -> "Verdict | Deferred[Verdict]":
@@ -206,7 +209,9 @@ class ServerAuthentication:
             self._refuse(request.user, request.method, "refused")
 
     def _methods(self, user: str) -> tuple[str, ...]:
-        return self._partial.methods if self._partial else self.policy.methods(user)
+        if self._partial:
+            return self._partial.methods
+        return self.policy.methods("" if user_name_fault(user) else user)
 
     def _refuse(self, user: str, method: str, detail: str) -> None:
         if method != "none":

@@ -292,6 +292,7 @@ def test_r11_names_that_can_be_nobodys_are_refused_before_they_are_used(user: st
     assert login.password(user=user) == [FAILURE]
     assert login.ask("none", user=user) == [FAILURE]
     assert login.policy.asked == []
+    assert login.policy.named == {""}
     assert user_name_fault(user) is not None
     assert all(entry[0].isprintable() and "user name" in entry[2] for entry in login.policy.failures)
 
