@@ -25,6 +25,7 @@ from sshkit.ssh.errors import (
 from sshkit.ssh.messages import authentication as authentication_messages
 from sshkit.ssh.messages import connection as messages
 from sshkit.ssh.transport.layer import COMMON, UNKNOWN
+from sshkit.ssh.transport.packet_reader import LIMIT
 from sshkit.ssh.transport.phases import table
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Connection:
         self._replies: deque[Deferred[bytes]] | None = None
         self._answers: deque[list[Any]] | None = None  # [body, or None: refused, or UNDECIDED; wanted?]
         self._deciding: dict[int, Deferred[Any]] | None = None  # channels that the owner thinks about
+        layer.packet_limit = LIMIT
         layer.set_phase(RUNNING_CLIENT if layer.is_client else RUNNING_SERVER, self)
 
     # What users of the connection call.

@@ -27,7 +27,7 @@ from sshkit.ssh.errors import (
 from sshkit.ssh.messages import transport as messages
 from sshkit.ssh.transport.exchange import Exchange
 from sshkit.ssh.transport.identification import MAX_BEFORE_LINES, LineOpener, parse_identification
-from sshkit.ssh.transport.packet_reader import Handlers, PacketReader
+from sshkit.ssh.transport.packet_reader import LIMIT, Handlers, PacketReader
 from sshkit.ssh.transport.packet_writer import PacketWriter
 from sshkit.ssh.transport.phases import table, through
 from sshkit.ssh.transport.rekeying import MAX_BYTES, MIN_BYTES, TIMEOUT, RekeyLimits
@@ -104,6 +104,8 @@ class TransportLayer(PacketReader):
     ) -> None:
         super().__init__(LineOpener(), LINES, self, PacketWriter(clock.call_soon))
         self.writer.layer = self
+        if host_keys is None:
+            self.packet_limit = LIMIT  # a client has one server, and chose it
         self.owner = owner
         self.clock = clock
         self.random_bytes = random_bytes

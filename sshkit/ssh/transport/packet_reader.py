@@ -10,10 +10,15 @@ Payloads are views into the buffer and valid during the call only.
 from collections.abc import Callable
 from typing import Any
 
-from sshkit.ssh.ciphers.packet import Opener
+from sshkit.interfaces import receive_into_buffer
+from sshkit.ssh.ciphers.packet import MAX_PACKET_LENGTH, Opener
+from sshkit.ssh.errors import RemoteProtocolError
 from sshkit.ssh.transport.buffers import FREE, LARGE, SMALL, give, take
 from sshkit.ssh.transport.packet_writer import FIRST, PacketWriter
 
+#: Bytes of one packet from somebody who is not logged in: a small buffer is all he gets (R42).
+LIMIT_BEFORE_LOGIN = 40 * 1024
+LIMIT = MAX_PACKET_LENGTH + 128  #: with length field and tag
 READ_SIZE = 256 * 1024  #: bytes asked for at once by a bulk reader
 MIN_ROOM = 16 * 1024  #: less room than this behind the last byte: move what is left to the front
 PAGE = 4096  #: bytes move by whole pages only: some other distances make a copy 20 times slower
@@ -38,6 +43,7 @@ class PacketReader:
         "bytes_received",
         "handlers",
         "opener",
+        "packet_limit",
         "rekey_in_at",
         "suspended",
         "target",
@@ -50,6 +56,7 @@ class PacketReader:
         self.target = target  #: what the handlers get as their first argument
         self.writer = writer
         self.suspended = False  #: no packet is handled while an answer is awaited, nor after the end
+        self.packet_limit = LIMIT_BEFORE_LOGIN  #: bytes of one packet; raised by the login
         self.bytes_received = 0
         self.rekey_in_at = 1 << 62  #: `bytes_received` from which on new keys are due
         self._buffer: memoryview | None = None
@@ -58,6 +65,8 @@ class PacketReader:
         self._end = 0  # behind the last byte that came
         self._offered = 0
         self._size = SMALL
+
+    data_received = receive_into_buffer  #: for transports that know no `get_buffer`
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the room where the transport puts the next bytes; never empty."""
@@ -91,6 +100,8 @@ class PacketReader:
             while self._start < end and not self.suspended:
                 opened = self.opener.open(buffer, self._start, end)
                 if opened is None:
+                    if self.opener.needed > self.packet_limit:
+                        raise RemoteProtocolError(f"a packet of more than {self.packet_limit} bytes")
                     break
                 payload, self._start = opened
                 self.handlers[payload[0]](self.target, payload)
@@ -108,7 +119,7 @@ class PacketReader:
             FREE[len(buffer)].append(buffer)
             self._start = self._end = 0
             self.opener.needed = 0  # what an earlier packet wanted
-            if nbytes == self._offered:
+            if nbytes == self._offered and self.packet_limit > LIMIT_BEFORE_LOGIN:
                 self._size = LARGE
             elif nbytes < MIN_ROOM:
                 self._size = SMALL
