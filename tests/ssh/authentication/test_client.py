@@ -494,3 +494,17 @@ def test_the_tables_of_both_sides_name_the_same_methods() -> None:
     with pytest.raises(NotImplementedError):
         ClientMethod(None).try_next()  # type: ignore[arg-type]
     assert DEFAULT.user_keys
+
+
+def test_r12_nothing_of_the_login_is_asked_or_sent_before_the_host_key_is_verified() -> None:
+    verdict: Deferred[None] = Deferred()
+    duo = Duo(credentials=Credentials((), ["secret"]), methods=("password",))
+    duo.client_owner.verdict = verdict
+    duo.settle()
+    assert duo.authentication is None
+    assert duo.credentials.asked == []
+    assert duo.policy.asked == []
+    verdict.errback(RemoteProtocolError("no"))
+    duo.settle()
+    assert duo.credentials.asked == []
+    assert isinstance(duo.client.lost, RemoteProtocolError)
