@@ -134,6 +134,8 @@ class ServerConnection:
     # The policy of authentication.
 
     def methods(self, user: str) -> tuple[str, ...]:
+        # Asked only where no part of the chain counts any more: at the start, and after another user's try.
+        self._passed = ("", ())
         chain = self.users.chain
         return chain[:1] if chain else self.users.methods()
 
