@@ -1,0 +1,168 @@
+"""Every block of Python in the pages runs, against a server in this process where it needs a host.
+
+Each block has an entry in `SCENES` that says how it is run; a new block without one fails the first test.
+"""
+
+import asyncio
+import io
+import os
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sshkit_keys import generate_private_key, write_private_key, write_public_key
+
+import sshkit
+from sshkit.blocking import BlockingServer
+from tests.docs.pages import Block, python_blocks
+
+BLOCKS = {block.name: block for block in python_blocks()}
+HOST_KEY, USER_KEY = generate_private_key("ed25519"), generate_private_key("ed25519")
+
+
+async def handler(session: sshkit.Session) -> int:
+    """Stand for the host of the examples."""
+    if session.command == "sort":
+        session.stdout.write(b"".join(sorted([line async for line in session.stdin])))
+    else:
+        session.stdout.write(f"answer to {session.command}\n")
+    return 0
+
+
+class Stage:
+    """Where a block is run: a server to connect to, and a folder with the files that the pages name."""
+
+    def __init__(self, server: BlockingServer, folder: Path) -> None:
+        self.where = f"me@127.0.0.1:{server.address[1]}"
+        self.folder = folder
+        self.stored: list[bytes] = []
+        self.visited: list[sshkit.Result] = []
+
+    def names(self) -> dict[str, Any]:
+        """Return what a block finds beside what it imports."""
+        return {
+            "__name__": "example",
+            "asyncio": asyncio,
+            "USER": USER_KEY,
+            "HOST": HOST_KEY,
+            "store": self.stored.append,
+            "visit": self.visit,
+        }
+
+    def connect(self) -> Any:
+        return sshkit.connect(self.where, identities=[USER_KEY], host_keys=[HOST_KEY.public])
+
+    async def visit(self, server: sshkit.Server) -> None:
+        """Use a server of an example, in place of waiting until it is closed."""
+        port = server.address[1]
+        async with sshkit.connect(
+            f"joe@127.0.0.1:{port}", identities=[USER_KEY], host_keys=[HOST_KEY.public]
+        ) as connection:
+            for command in ("backup", "other"):
+                self.visited.append(await connection.run(command, input="precious"))
+
+    def run(self, text: str) -> dict[str, Any]:
+        """Run a block as a module, with the host, the port and the wait put in place of the examples'."""
+        substitutes = {
+            '"user@host"': f'"{self.where}", identities=[USER], host_keys=[HOST.public]',
+            '"127.0.0.1:8022"': '"127.0.0.1:0"',
+            "await server.wait_closed()": "await visit(server)",
+        }
+        for words, others in substitutes.items():
+            text = text.replace(words, others)
+        names = self.names()
+        exec(compile(text, "example", "exec"), names)
+        return names
+
+    def run_inside(self, text: str, **around: Any) -> None:
+        """Run a block that is the inside of a coroutine with a connection."""
+        source = "async def example(connection, one, other):\n" + textwrap.indent(text, "    ")
+        names = self.names()
+        exec(compile(source, "example", "exec"), names)
+
+        async def main() -> None:
+            async with self.connect() as connection, self.connect() as one, self.connect() as other:
+                await names["example"](connection, one, other)
+
+        sshkit.run(main())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[BlockingServer]:
+    with sshkit.blocking.serve(
+        "127.0.0.1:0", handler, host_keys=[HOST_KEY], authorized_keys=[USER_KEY.public]
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def stage(server: BlockingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    write_private_key(tmp_path / "host_key", HOST_KEY.to_openssh(random_bytes=os.urandom))
+    write_public_key(tmp_path / "keys", USER_KEY.public)
+    monkeypatch.chdir(tmp_path)
+    return Stage(server, tmp_path)
+
+
+def whole(stage: Stage, block: Block) -> None:
+    """A program that needs nothing else."""
+    stage.run(block.text)
+
+
+def inside(stage: Stage, block: Block) -> None:
+    """Lines inside a coroutine that has connections."""
+    stage.run_inside(block.text)
+
+
+def greeting(stage: Stage, block: Block) -> None:
+    """The server of the readme."""
+    stage.run(block.text)
+    assert [result.text for result in stage.visited] == [
+        "Hello joe, you said 'backup'\n",
+        "Hello joe, you said 'other'\n",
+    ]
+
+
+def backup(stage: Stage, block: Block) -> None:
+    """The server that takes backups."""
+    stage.run(block.text)
+    assert b"".join(stage.stored) == b"precious"
+    assert [result.exit_status for result in stage.visited] == [0, 1]
+    assert stage.visited[1].stderr == b"only 'backup' is offered\n"
+
+
+def its_test(stage: Stage, block: Block) -> None:
+    """A module of tests: its test is run."""
+    names = stage.run(block.text)
+    (test,) = (value for name, value in names.items() if name.startswith("test_"))
+    test()
+
+
+SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
+    "README.md:1": (whole, "answer to uname -a\n\n"),
+    "README.md:2": (whole, "answer to uptime\n\n"),
+    "README.md:3": (greeting, "listening at ('127.0.0.1', "),
+    "README.md:4": (whole, ""),
+    "docs/client.md:1": (whole, "answer to ls -l /tmp\n\n"),
+    "docs/client.md:2": (inside, "b'a\\n'\nb'b\\n'\n0\n"),
+    "docs/event-core.md:1": (whole, ""),
+    "docs/event-core.md:2": (inside, ""),
+    "docs/server.md:1": (backup, ""),
+    "docs/testing.md:1": (its_test, ""),
+}
+
+
+def test_every_block_of_the_pages_has_a_scene() -> None:
+    assert set(BLOCKS) == set(SCENES)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_block_runs_and_prints_what_it_should(stage: Stage, name: str) -> None:
+    scene, printed = SCENES[name]
+    output = io.StringIO()
+    with redirect_stdout(output):
+        scene(stage, BLOCKS[name])
+    assert output.getvalue().startswith(printed)
+    assert bool(output.getvalue()) == bool(printed)

@@ -1,0 +1,105 @@
+"""docs/commands.md says of every flag and keyword what the code does with it."""
+
+import re
+
+import pytest
+from sshkit_cli import keygen, options, server_options
+
+from sshkit.config import client_options, not_yet, sshd_keywords
+from tests.docs.pages import ROOT, section
+
+PAGE = "docs/commands.md"
+TEXT = (ROOT / PAGE).read_text()
+
+
+def names(heading: str) -> set[str]:
+    """Return the keywords that a section names in its paragraphs."""
+    paragraphs = section(PAGE, heading).split("\n\n")
+    lists = [text for text in paragraphs if re.match(r"\s*`\w+`,\s", text)]
+    words = re.findall(r"`(\w+)`", "\n".join(lists))
+    assert words == sorted(words, key=str.lower), f"{heading}: in the order of the alphabet, please"
+    assert len(words) == len(set(words))
+    return {word.lower() for word in words}
+
+
+def of(kind: str) -> set[str]:
+    return {keyword for keyword, (found, _) in not_yet.NOT_YET.items() if found == kind}
+
+
+@pytest.mark.parametrize(
+    ("heading", "keywords"),
+    [
+        (
+            "Keywords that are obeyed",
+            {*client_options.KEYWORDS, *client_options.LISTS, "host", "match", "include"},
+        ),
+        ("Old names of these", set(client_options.ALIASES)),
+        ("Keywords that end the client with an error", of(not_yet.REFUSE)),
+        ("Keywords that get a warning", of(not_yet.SAY)),
+        ("Keywords without effect", of(not_yet.NOTE)),
+        ("Keywords that are gone from OpenSSH too", set(not_yet.GONE)),
+        ("Keywords that the server obeys", {*sshd_keywords.OBEYED, "include"}),
+        ("Old names of these keywords", set(sshd_keywords.ALIASES)),
+        ("Keywords that the server accepts without effect", set(sshd_keywords.NO_EFFECT)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_list_of_keywords_is_that_of_the_code(heading: str, keywords: set[str]) -> None:
+    assert names(heading) == keywords
+
+
+def test_the_keywords_with_one_value_are_those_of_the_code() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| (`(\w+)`|nothing) \| (.*) \|$",
+        section(PAGE, "Keywords that have one possible value"),
+        re.MULTILINE,
+    )
+    told = {keyword.lower(): (value, why) for keyword, _, value, why in rows}
+    limited = {keyword: (allowed[0], why) for keyword, (allowed, why) in sshd_keywords.LIMITED.items()}
+    refused = {keyword: ("", why) for keyword, why in sshd_keywords.REFUSED.items()}
+    assert told == limited | refused
+
+
+def flags(heading: str) -> set[str]:
+    """Return the letters in the first column of a section's table."""
+    rows = [line for line in section(PAGE, heading).splitlines() if line.startswith("| `-")]
+    return {letter for row in rows for letter in re.findall(r"`-(\w)`", row.split(" | ")[0])}
+
+
+def test_the_flags_of_the_client_are_those_of_the_code() -> None:
+    taken = {*options._KEYWORDS, *options._SWITCHES, *options._OTHERS, *options._OTHERS_WITH_ARGUMENT}
+    assert flags("sshkit-client") == taken
+    refused = next(
+        text
+        for text in section(PAGE, "sshkit-client").split("\n\n")
+        if text.startswith("Not there yet, and refused by name")
+    )
+    assert set(re.findall(r"`-(\w)`", refused)) == {*options._NOT_YET, *options._NOT_YET_WITH_ARGUMENT}
+
+
+def test_the_flags_of_the_server_are_those_of_its_usage() -> None:
+    letters = set(re.sub(r"\[-(\w) \w+\]", r"\1", server_options.USAGE.partition("[-")[2])) & set(
+        "46CcDdEefGghiopqTtuV"
+    )
+    assert flags("sshkit-server") == letters - {"C", "c", "u"}
+    for flag in server_options.REFUSED:
+        assert f"`{flag}`" in section(PAGE, "sshkit-server")
+
+
+@pytest.mark.parametrize(
+    ("usage", "heading"),
+    [
+        (options.USAGE, "sshkit-client"),
+        (server_options.USAGE, "sshkit-server"),
+        (keygen.USAGE, "sshkit-keygen"),
+    ],
+    ids=["client", "server", "keygen"],
+)
+def test_the_page_shows_the_usage_of_the_command(usage: str, heading: str) -> None:
+    shown = re.search(r"```text\n(.*?)```", section(PAGE, heading), re.DOTALL)
+    assert shown is not None
+    assert shown[1].split() == usage.removeprefix("usage:").split()
+
+
+def test_the_page_has_no_wide_lines() -> None:
+    assert all(len(line) <= 120 for line in TEXT.splitlines() if not line.startswith("|"))
