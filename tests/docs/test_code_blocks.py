@@ -3,7 +3,6 @@
 Each block has an entry in `SCENES` that says how it is run; a new block without one fails the first test.
 """
 
-import asyncio
 import io
 import os
 import textwrap
@@ -45,7 +44,6 @@ class Stage:
         """Return what a block finds beside what it imports."""
         return {
             "__name__": "example",
-            "asyncio": asyncio,
             "USER": USER_KEY,
             "HOST": HOST_KEY,
             "store": self.stored.append,
