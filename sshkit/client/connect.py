@@ -143,11 +143,10 @@ def open_connection(
         connection.layer.abort(failure.exception)
 
     def done(outcome: Any) -> None:
-        if not opening.called:
-            if isinstance(outcome, ClientConnection):
-                opening.callback(outcome)
-            else:
-                opening.errback(outcome)
+        if isinstance(outcome, ClientConnection):
+            opening.callback(outcome)
+        else:
+            opening.errback(outcome)
 
     connection.logged_in.add_both(done)
     connecting.add_callbacks(lambda _: connection.connected(), failed)

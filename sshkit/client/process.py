@@ -14,7 +14,6 @@ from sshkit.ssh.channels.session import ExitSignal, ExitStatus, SignalRequest, W
 from sshkit.ssh.channels.streams import StreamReader, StreamWriter
 from sshkit.ssh.connection.protocol import ChannelProtocol
 from sshkit.ssh.errors import ChannelClosed, LocalProtocolError
-from sshkit.ssh.messages.connection import EXTENDED_DATA_STDERR
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Clock, TerminalSize
@@ -188,10 +187,9 @@ class ClientProcess(ChannelProtocol):
             self._changed()
 
     def extended_data_received(self, kind: int, data: memoryview) -> None:
-        if kind == EXTENDED_DATA_STDERR:
-            self.stderr.feed(bytes(data))
-            if self.stderr.is_full:
-                self._changed()
+        self.stderr.feed(bytes(data))
+        if self.stderr.is_full:
+            self._changed()
 
     def eof_received(self) -> None:
         self.stdout.end()
@@ -222,8 +220,7 @@ class ClientProcess(ChannelProtocol):
                 stream.end()
             else:
                 stream.fail(error)
-        if self._channel is not None:
-            self.stdin.fail(error or ChannelClosed("the command reads no more"))
+        self.stdin.fail(error or ChannelClosed("the command reads no more"))
         waiters, self._exit_waiters = self._exit_waiters, []
         for waiter in waiters:
             if error is None:
@@ -259,6 +256,8 @@ class Collector(ChannelProtocol):
         "opening",
     )
 
+    opening: Deferred[None]  #: fires when the command was started
+
     def __init__(self, command: str | None, max_output: int) -> None:
         self._command = command
         self._left = self._most = max_output
@@ -266,7 +265,6 @@ class Collector(ChannelProtocol):
         self._status: list[Any] = [None, None]
         self._channel: Channel | None = None
         self._error: BaseException | None = None
-        self.opening: Deferred[None] | None = None  #: fires when the command was started
         self.finished: Deferred[Result] = Deferred(self._cancelled)
 
     def channel_opened(self, channel: "Channel", body: bytes) -> None:
@@ -276,8 +274,7 @@ class Collector(ChannelProtocol):
         self._take(0, bytes(data))
 
     def extended_data_received(self, kind: int, data: memoryview) -> None:
-        if kind == EXTENDED_DATA_STDERR:
-            self._take(1, bytes(data))
+        self._take(1, bytes(data))
 
     def request_received(self, kind: str, body: bytes) -> bool:
         status = self._status
@@ -311,11 +308,11 @@ class Collector(ChannelProtocol):
         self._left -= len(data)
         if self._left < 0:
             self.fail(OutputTooLarge(f"{self._command!r} wrote more than {self._most} bytes"))
-        elif self._error is None:
+        else:
             self._parts[stream].append(data)
 
     def _cancelled(self, finished: "Deferred[Result]") -> None:
         if self._channel is not None:
             self._channel.abort()
-        elif self.opening is not None:
+        else:
             self.opening.cancel()

@@ -364,3 +364,16 @@ def test_a_fork_inside_a_running_reactor_keeps_that_one() -> None:
         "sshkit.run(main())\n"
     )
     assert (ended.stdout, ended.stderr) == ("still\n", "")
+
+
+def test_a_child_forgets_the_reactors_of_threads_that_it_does_not_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mine = threading.get_ident()
+    running: dict[int, Any] = {mine: "mine", mine + 1: "another thread's"}
+    lock = threading.Lock()
+    monkeypatch.setattr(thread_module, "running_reactors", running)
+    monkeypatch.setattr(thread_module, "_lock", lock)
+    thread_module._forked()
+    assert running == {mine: "mine"}
+    assert thread_module._lock is not lock

@@ -304,3 +304,18 @@ def test_a_login_whose_connection_was_never_used_by_open_connection_is_cancelled
     with pytest.raises(sshkit.CancelledError):
         hostile.client.logged_in.result()
     assert isinstance(hostile.client.layer.lost, sshkit.ClosedByApplication)
+
+
+@pytest.mark.parametrize("peer", ["/run/socket", None])
+def test_a_peer_without_an_address_is_judged_by_its_name_alone(peer: Any) -> None:
+    hostile = Hostile()
+    hostile.pair.client._info["peername"] = peer
+    hostile.let_in()
+    assert hostile.client.verifier.address is None
+
+
+def test_an_address_that_was_set_is_not_replaced_by_the_peers() -> None:
+    hostile = Hostile()
+    hostile.client.verifier.address = "alias"
+    hostile.let_in()
+    assert (hostile.client.verifier.address, hostile.client.verifier.peer_address) == ("alias", "192.0.2.2")

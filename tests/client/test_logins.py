@@ -388,3 +388,23 @@ def test_r11_the_server_refuses_a_user_without_saying_whether_he_exists(world: W
     known = login(world, users, identities=[OTHER_KEY], password="wrong")
     unknown = login(world, users, where="nobody@host", identities=[OTHER_KEY], password="wrong")
     assert str(known).replace("me:", "nobody:", 1) == str(unknown)
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [[], [("Name: ", True)], [("Password: ", False), ("Token: ", False)]],
+    ids=["none", "shown", "two"],
+)
+def test_r12_a_password_answers_one_hidden_question_and_no_other(prompts: Any) -> None:
+    assert FileCredentials([], password="secret").answers("", "", prompts) is None
+
+
+def test_r12_a_password_answers_one_question_once() -> None:
+    credentials = FileCredentials([], password="secret")
+    assert credentials.answers("", "", [("Password: ", False)]) == ["secret"]
+    assert credentials.answers("", "", [("Password: ", False)]) is None
+
+
+def test_problems_with_files_are_kept_where_nobody_hears_warnings(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    assert FileCredentials([missing]).problems == [(missing, "the file does not exist")]

@@ -416,6 +416,7 @@ def test_a_process_that_is_not_open_has_no_channel(world: World) -> None:
     process = ClientProcess("x", world.network)
     with pytest.raises(sshkit.LocalProtocolError, match="the channel is not open yet"):
         process.send_signal("TERM")
+    assert not process.stdout.read(1).called
     process.close()
 
 

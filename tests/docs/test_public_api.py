@@ -68,3 +68,8 @@ def test_the_names_of_sshkit_keys_are_there_and_explained() -> None:
     for name in sshkit_keys.__all__:
         value = getattr(sshkit_keys, name)
         assert inspect.getdoc(value), f"sshkit_keys.{name} has no docstring"
+
+
+def test_rooms_are_public_names_too() -> None:
+    for room in ("blocking", "testing"):
+        assert sshkit.__getattr__(room) is sys.modules[f"sshkit.{room}"]
