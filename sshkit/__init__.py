@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sshkit.client.process import ClientProcess, CommandFailed, OutputTooLarge, Result
     from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, gather, race
     from sshkit.interfaces import TerminalSize
-    from sshkit.reactor import ConnectError, ConnectTimeout, ListenError, ResolveError
+    from sshkit.reactor import ConnectError, ConnectTimeout, ListenError, ReactorClosed, ResolveError
     from sshkit.reactor.current import current as current_reactor
     from sshkit.reactor.running import run
     from sshkit.server.connection import LoginTimedOut
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sshkit.server.server import Server, Settings, serve
     from sshkit.server.users import EveryUser, Users
     from sshkit.ssh.algorithms import Algorithms
+    from sshkit.ssh.authentication.verdicts import Attempt
     from sshkit.ssh.channels.streams import StreamOverflow, StreamReader, StreamWriter
     from sshkit.ssh.errors import (
         AuthenticationFailed,
@@ -56,7 +57,7 @@ _HOMES = {
     "sshkit.client.process": ("ClientProcess", "CommandFailed", "OutputTooLarge", "Result"),
     "sshkit.deferred": ("CancelledError", "Deferred", "Failure", "ensure_deferred", "gather", "race"),
     "sshkit.interfaces": ("TerminalSize",),
-    "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ResolveError"),
+    "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ReactorClosed", "ResolveError"),
     "sshkit.reactor.running": ("run",),
     "sshkit.server.connection": ("LoginTimedOut",),
     "sshkit.server.handler": ("Session",),
@@ -64,6 +65,7 @@ _HOMES = {
     "sshkit.server.server": ("Server", "Settings", "serve"),
     "sshkit.server.users": ("EveryUser", "Users"),
     "sshkit.ssh.algorithms": ("Algorithms",),
+    "sshkit.ssh.authentication.verdicts": ("Attempt",),
     "sshkit.ssh.channels.streams": ("StreamOverflow", "StreamReader", "StreamWriter"),
     "sshkit.ssh.errors": (
         "AuthenticationFailed",
@@ -88,6 +90,7 @@ _ROOMS = ("blocking", "testing")
 
 __all__ = [
     "Algorithms",
+    "Attempt",
     "AuthenticationFailed",
     "CancelledError",
     "ChannelClosed",
@@ -116,6 +119,7 @@ __all__ = [
     "MACMismatch",
     "MaxStartups",
     "OutputTooLarge",
+    "ReactorClosed",
     "RekeyLimits",
     "RemoteProtocolError",
     "ResolveError",

@@ -44,7 +44,8 @@ def test_every_error_that_the_library_defines_is_public_or_kept_inside_knowingly
     import sshkit.server.server
 
     def all_of(root: type) -> set[type]:
-        return {root}.union(*(all_of(child) for child in root.__subclasses__()))
+        kinds: list[type] = root.__subclasses__()
+        return {root}.union(*(all_of(kind) for kind in kinds))
 
     public = {*sshkit.__all__, *sshkit_keys.__all__}
     for error in all_of(sshkit.SSHKitError):

@@ -290,7 +290,7 @@ def test_a_client_that_is_not_logged_in_opens_nothing() -> None:
         lambda: hostile.client.host_key,
     ):
         with pytest.raises(sshkit.LocalProtocolError):
-            call()  # type: ignore[no-untyped-call]
+            call()
     hostile.client.rekey()
     hostile.client.close()
     with pytest.raises(sshkit.ClosedByApplication, match="the connection was closed"):

@@ -290,7 +290,7 @@ def test_a_password_is_tried_once(world: World) -> None:
     error = login(world, Users(), identities=[], password="wrong")
     assert isinstance(error, sshkit.AuthenticationFailed)
     assert got in (["wrong"], ["wrong", "wrong"])  # by keyboard-interactive, and by password
-    assert [attempt.method for attempt in error.trail].count("password") == 1
+    assert [str(attempt).partition(":")[0] for attempt in error.trail].count("password") == 1
 
 
 def test_a_function_for_the_password_is_asked_until_it_gives_none(world: World) -> None:
@@ -349,7 +349,7 @@ def test_a_chain_that_is_not_finished_is_a_failure(world: World) -> None:
     users = sshkit.Users({"me": "right"}, {"me": [USER_KEY.public]}, chain=("publickey", "password"))
     error = login(world, users)
     assert isinstance(error, sshkit.AuthenticationFailed)
-    assert error.trail[0].outcome == "accepted, more is needed"
+    assert str(error.trail[0]).endswith(": accepted, more is needed")
 
 
 def test_r8_too_many_keys_are_cut_off_by_the_server(world: World) -> None:

@@ -282,7 +282,7 @@ def test_connecting_given_up_at_any_moment_leaves_nothing_behind(world: World, s
             world.pair.server.reading_paused = False
             await world.settled()
             assert not server.connections
-            assert world.network.next_due() is None or world.network.next_due() < world.network.seconds() + 6
+            assert (world.network.next_due() or 0) < world.network.seconds() + 6
 
     world.run(main())
     world.is_clean()
@@ -336,10 +336,12 @@ def test_bytes_that_come_one_by_one_are_enough(world: World) -> None:
 def test_the_end_of_a_program_in_its_block_closes_the_connection(world: World) -> None:
     async def main() -> None:
         async with world.serve(host_keys=[HOST_KEY], authorized_keys=[USER_KEY.public]):
+            seen: list[sshkit.ClientConnection] = []
             with pytest.raises(ZeroDivisionError):
                 async with world.connect() as connection:
+                    seen.append(connection)
                     raise ZeroDivisionError
-            assert connection.is_closed
+            assert seen[0].is_closed
 
     world.run(main())
     world.is_clean()

@@ -47,7 +47,7 @@ def test_r43_no_object_of_a_connection_shows_a_secret(world: World, tmp_path: Pa
 
 def test_r43_a_private_key_does_not_show_itself() -> None:
     for kind in ("ed25519", "ecdsa", "rsa"):
-        key = generate_private_key(kind, 2048 if kind == "rsa" else None)  # type: ignore[arg-type]
+        key = generate_private_key(kind, 2048 if kind == "rsa" else None)
         for text in (repr(key), str(key), f"{key}"):
             assert len(text) < 200
             assert "PRIVATE KEY" not in text

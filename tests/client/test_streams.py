@@ -165,7 +165,13 @@ def test_an_error_comes_after_what_was_there(reader: StreamReader) -> None:
     reader.feed(b"late")
     assert now(reader.read_line()) == b"ab\n"
     assert now(reader.read_line()) == b"c"
-    for read in (lambda: reader.read(5), reader.read_line, reader.read, lambda: reader.read_exactly(1)):
+    reads: list[Any] = [
+        lambda: reader.read(5),
+        reader.read_line,
+        reader.read,
+        lambda: reader.read_exactly(1),
+    ]
+    for read in reads:
         with pytest.raises(ZeroDivisionError, match="broken"):
             read().result()
 
@@ -224,7 +230,8 @@ def test_r24_a_read_to_an_end_that_never_comes_stops_growing(
     reader: StreamReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "MOST_WANTED", 10_000)
-    for wait in (reader.read, lambda: reader.read_exactly(1 << 40)):
+    waits: list[Any] = [reader.read, lambda: reader.read_exactly(1 << 40)]
+    for wait in waits:
         waiting = wait()
         for _ in range(4):
             reader.feed(bytes(3000))
