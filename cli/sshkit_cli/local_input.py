@@ -105,7 +105,9 @@ class LocalInput:
     def _readable(self) -> None:
         buffer = self._buffer
         if buffer is None:
-            buffer = self._buffer = memoryview(mmap.mmap(-1, READ_SIZE))
+            buffer = self._buffer = memoryview(
+                mmap.mmap(-1, READ_SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            )
         for _ in range(READS_A_TURN):
             try:
                 size = os.readv(self._fd, (buffer,))

@@ -8,7 +8,6 @@ from typing import Any, TypeVar, cast
 from sshkit.deferred import Deferred
 from sshkit.interfaces import Reactor
 from sshkit.reactor import ReactorClosed, new_reactor
-from sshkit.reactor.current import running_reactors
 
 T = TypeVar("T")
 START_TIMEOUT = 10.0  #: seconds for the thread to come up, and for what does not wait for the peer
@@ -91,9 +90,6 @@ def _forked() -> None:
     """In a child process: forget what only the parent has, also a lock that another thread held."""
     global _lock
     _lock = threading.Lock()
-    for thread in tuple(running_reactors):  # other threads do not exist here; their numbers are used again
-        if thread != threading.get_ident():
-            del running_reactors[thread]
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -127,7 +127,7 @@ class ReactorCore:
         if views is None:
             import mmap
 
-            view = memoryview(mmap.mmap(-1, LARGE_READ))
+            view = memoryview(mmap.mmap(-1, LARGE_READ, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
             views = self._receive_views = view[:SMALL_READ], view
         return views
 

@@ -3,6 +3,7 @@
 Called by everything that takes an optional `reactor`.  There is no global one.
 """
 
+import os
 import sys
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 #: The reactor that runs in each thread, by the thread's number.  A guest is found by its loop instead.
 running_reactors: "dict[int, ReactorCore]" = {}
+
+
+def _forked() -> None:
+    """In a child process: only this thread is left, and the numbers of the others are used again."""
+    here = get_ident()
+    for thread in [number for number in running_reactors if number != here]:
+        del running_reactors[thread]
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def running_asyncio_loop() -> Any:

@@ -11,7 +11,6 @@ from sshkit_keys.text import printable, quoted
 from sshkit.config.parser import ConfigError, Setting
 from sshkit.server.accounts import Account, AccountError, LoginRules, SystemUsers
 from sshkit.server.commands import LoginSessions
-from sshkit.server.key_limits import is_address_pattern
 from sshkit.server.limits import MaxStartups
 from sshkit.server.server import Settings
 from sshkit.server.system_passwords import PasswordsUnavailable
@@ -162,12 +161,6 @@ class Planner:
             required_rsa_size=options.required_rsa_size.value,
             chain=options.authentication_methods.value,
         )
-        for keyword, setting in (("AllowUsers", options.allow_users), ("DenyUsers", options.deny_users)):
-            for pattern in setting.value:
-                host = pattern.rpartition("@")[2] if "@" in pattern else "*"
-                if not is_address_pattern(host):
-                    # Where a client comes from is known by its address, so a name would never match.
-                    self._wrong(setting, f"{keyword} {quoted(pattern)}: names of hosts are not looked up")
         try:
             users = SystemUsers(self.account, rules)
         except AccountError as error:

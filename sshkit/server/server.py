@@ -252,16 +252,18 @@ def serve(
 
 def listen(server: Server, host: str, port: int, reactor: "Reactor", family: int = 0) -> Opening[Server]:
     """Let a server listen at one more address; fires with it."""
-    opening: Opening[Server] = Opening()
+    binding = reactor.listen_tcp(host, port, server.make_protocol, family=family)
+    opening: Opening[Server] = Opening(lambda _: binding.cancel())
 
     def listening(listener: "Listener") -> None:
         server.listeners.append(listener)
         opening.callback(server)
 
     def failed(failure: Failure) -> None:
-        opening.errback(failure)
+        if not opening.called:
+            opening.errback(failure)
 
-    reactor.listen_tcp(host, port, server.make_protocol, family=family).add_callbacks(listening, failed)
+    binding.add_callbacks(listening, failed)
     return opening
 
 

@@ -4,7 +4,12 @@ Used by every module of this room.  *Remote*: the peer broke a rule.  *Local*: o
 Codes are of RFC 4250 section 4.2.2 (disconnect) and 4.3 (channel open).
 """
 
+from typing import TYPE_CHECKING
+
 from sshkit_keys.errors import SSHKitError
+
+if TYPE_CHECKING:
+    from sshkit.ssh.authentication.verdicts import Attempt
 
 
 class LocalProtocolError(SSHKitError):
@@ -81,7 +86,7 @@ class AuthenticationFailed(SSHKitError):
     reason = 14
     for_peer = "no more authentication methods"  #: which keys were tried stays here
 
-    def __init__(self, message: str, trail: tuple[object, ...] = ()) -> None:
+    def __init__(self, message: str, trail: "tuple[Attempt, ...]" = ()) -> None:
         super().__init__(message)
         self.trail = trail
 

@@ -13,6 +13,7 @@ import sshkit
 from sshkit.blocking import BlockingConnection, BlockingServer, ReactorThread
 from sshkit.blocking import thread as thread_module
 from sshkit.reactor import ReactorClosed
+from sshkit.reactor import current as current_module
 from tests.client.world import HOST_KEY, OTHER_KEY, USER_KEY, echo
 
 LIMIT = 30.0
@@ -372,8 +373,9 @@ def test_a_child_forgets_the_reactors_of_threads_that_it_does_not_have(
     mine = threading.get_ident()
     running: dict[int, Any] = {mine: "mine", mine + 1: "another thread's"}
     lock = threading.Lock()
-    monkeypatch.setattr(thread_module, "running_reactors", running)
+    monkeypatch.setattr(current_module, "running_reactors", running)
     monkeypatch.setattr(thread_module, "_lock", lock)
     thread_module._forked()
+    current_module._forked()
     assert running == {mine: "mine"}
     assert thread_module._lock is not lock

@@ -126,8 +126,3 @@ def test_passwords_that_cannot_be_checked_are_an_error_that_says_why(
     assert mistakes(f"{keyword} yes", own_key=key) == [
         "passwords cannot be checked: /no/such/shadow: No such file or directory (only root may read it)"
     ]
-
-
-def test_a_user_pattern_with_the_name_of_a_host_is_a_mistake(key: str) -> None:
-    found = mistakes(f"HostKey {key}", "DenyUsers eve@evil.example root@192.0.2.*", "AllowUsers joe@*")
-    assert found == ["DenyUsers 'eve@evil.example': names of hosts are not looked up"]

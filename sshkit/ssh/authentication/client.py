@@ -149,10 +149,15 @@ class ClientAuthentication:
 
         An error of the question is noted and counts as None; one of the code behind it ends the connection.
         """
+        method = self._current
+
+        def note(outcome: str) -> None:
+            self.note(method.name if method else "", method.detail() if method else "", outcome)
+
         try:
             answer = question()
         except SSHKitError as error:
-            self.note("", "", str(error))
+            note(str(error))
             answer = None
         self._waiting = True
 
@@ -167,7 +172,7 @@ class ClientAuthentication:
         def failed(failure: Failure) -> None:
             if not isinstance(failure.exception, (SSHKitError, CancelledError)):
                 failure.raise_exception()
-            self.note("", "", str(failure.exception) or "given up")
+            note(str(failure.exception) or "given up")
 
         if isinstance(answer, Deferred):
             answer.add_errback(failed).add_callback(answered).add_errback(self._broken)

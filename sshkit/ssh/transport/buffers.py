@@ -6,7 +6,7 @@ off a page cost three times the processor time per GiB.
 """
 
 from collections import deque
-from mmap import PAGESIZE, mmap
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PAGESIZE, mmap
 
 SMALL = 16 * PAGESIZE  #: 64 KiB: every login and every prompt fits
 LARGE = 160 * PAGESIZE  #: 640 KiB: two packets of the largest size, and room to read on
@@ -24,7 +24,8 @@ def take(size: int) -> memoryview:
     try:
         return FREE[size].pop()
     except IndexError:
-        return memoryview(mmap(-1, size))
+        # Private: a forked child must not share plaintext, nor write into its parent's packets.
+        return memoryview(mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS))
 
 
 def give(buffer: memoryview) -> None:

@@ -234,7 +234,7 @@ def test_errors_of_a_question_are_noted_and_faults_end_the_connection() -> None:
         return fail(CancelledError())
 
     login = Login(Credentials((), [cancelled]), methods=("password",))
-    assert login.trail == [": given up"]
+    assert login.trail == ["password: given up"]
     assert isinstance(login.result[0], AuthenticationFailed)
 
     def broken() -> Any:
