@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -47,7 +47,7 @@ def test_both_ends_work_on_the_loop_s_own_transports(run: Callable[[Any], Any]) 
             verifier=HostKeyVerifier("127.0.0.1", port, trusted=[HOST.public]),
             credentials=FileCredentials([USER]),
         )
-        await loop.create_connection(lambda: connection.layer, "127.0.0.1", port)
+        await loop.create_connection(lambda: cast(Any, connection.layer), "127.0.0.1", port)
         async with await connection.logged_in:
             data = os.urandom(3_000_000)
             result = await connection.run("echo", input=data)
