@@ -1,5 +1,7 @@
 """docs/errors.md: every error of the page is raised, where it says, and none is missing."""
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,9 @@ import pytest
 import sshkit_keys
 
 import sshkit
+import sshkit.client
+import sshkit.server
+import sshkit.ssh
 from sshkit.ssh.channels import streams
 from sshkit.testing import MemoryPair
 from tests.client.world import OTHER_KEY, World, echo, hang, known_line
@@ -39,9 +44,16 @@ def test_every_public_error_is_on_the_page() -> None:
 def test_every_error_that_the_library_defines_is_public_or_kept_inside_knowingly() -> None:
     inside = {
         "ServiceNotAvailable",  # a server's answer to a client; a client sees DisconnectedByPeer
+        # What the command sshkit-server tells about its configuration, accounts and programs:
+        "AccountError",
+        "CannotListen",
+        "LineRefused",
+        "NotOffered",
+        "PasswordsUnavailable",
     }
-    import sshkit.client.connect
-    import sshkit.server.server
+    for package in (sshkit.client, sshkit.ssh, sshkit.server):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
 
     def all_of(root: type) -> set[type]:
         kinds: list[type] = root.__subclasses__()
