@@ -193,6 +193,9 @@ def test_the_selector_keeps_the_rules_of_selectors(reactor: Any) -> None:
     key = selector.register(ours, selectors.EVENT_READ, "data")
     assert selector.get_key(ours) is key
     assert dict(selector.get_map()) == {ours.fileno(): key}
+    assert len(selector.get_map()) == 1
+    assert selector.get_map().get(ours) is key  # asyncio 3.13 asks so
+    assert selector.get_map().get(0) is None
     with pytest.raises(KeyError):
         selector.register(ours, selectors.EVENT_READ)
     with pytest.raises(KeyError):

@@ -7,7 +7,7 @@ our connections never pass through handles and futures.  Only public parts of as
 
 import asyncio
 import selectors
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sshkit.interfaces.derive import implementer
@@ -98,12 +98,28 @@ class LoopSelector(selectors.BaseSelector):
         return self._foreign[_fileno(fileobj)].key
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        """Return all keys by descriptor number."""
-        return {fd: foreign.key for fd, foreign in self._foreign.items()}
+        """Return all keys, by descriptor number or file object."""
+        return KeyMap(self._foreign)
 
     def close(self) -> None:
         """Nothing of its own to close: the poller is the reactor's."""
         self._foreign.clear()
+
+
+class KeyMap(Mapping[Any, selectors.SelectorKey]):
+    """What asyncio registered; newer versions of it look up here, by file objects as well as by numbers."""
+
+    def __init__(self, foreign: dict[int, ForeignKey]) -> None:
+        self._foreign = foreign
+
+    def __getitem__(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._foreign[_fileno(fileobj)].key
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._foreign)
+
+    def __len__(self) -> int:
+        return len(self._foreign)
 
 
 def _fileno(fileobj: Any) -> int:
