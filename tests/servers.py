@@ -173,6 +173,14 @@ class OwnServer:
         """Return a raw connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT)
 
+    def greeting_of_one_more(self) -> bytes:
+        """Connect and return all that the server says; nothing where it refuses, even while we connect."""
+        try:
+            with self.connect() as sock:
+                return read_to_end(sock)
+        except ConnectionResetError:
+            return b""
+
     def children(self) -> list[int]:
         """Return the process numbers of its children."""
         number = self.process.pid

@@ -190,16 +190,20 @@ def authorized_at_home(keys: Keys) -> Iterator[None]:
     folder = Path.home() / ".ssh"
     folder.mkdir(mode=0o700, exist_ok=True)
     target = folder / "authorized_keys"
-    before = target.read_bytes() if target.exists() else None
-    target.write_bytes((before or b"") + keys.authorized.read_bytes())
+    existed = target.exists()
+    ours = keys.authorized.read_text().splitlines(keepends=True)
+    with target.open("a") as file:
+        file.writelines(ours)
     target.chmod(0o600)
     try:
         yield
     finally:
-        if before is None:
-            target.unlink()
+        # Only our lines go: another run of the tests may have put its own there meanwhile.
+        left = [line for line in target.read_text().splitlines(keepends=True) if line not in ours]
+        if left or existed:
+            target.write_text("".join(left))
         else:
-            target.write_bytes(before)
+            target.unlink()
 
 
 def free_port() -> int:

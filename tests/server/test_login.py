@@ -164,8 +164,7 @@ def test_r42_connections_that_are_not_logged_in_are_limited(start: Start) -> Non
     held = [server.connect() for _ in range(2)]
     for sock in held:
         assert sock.recv(8) == b"SSH-2.0-"
-    with server.connect() as refused:
-        assert read_to_end(refused) == b""
+    assert server.greeting_of_one_more() == b""
     server.wait_for("127.0.0.1: refused: 2 connections are not logged in")
     held.pop().close()
     server.wait_for("127.0.0.1: ended: ")
@@ -177,8 +176,7 @@ def test_r42_connections_of_one_source_are_limited(start: Start) -> None:
     server = start("PerSourceMaxStartups 1", "PerSourceNetBlockSize 24")
     with server.connect() as held:
         assert held.recv(8) == b"SSH-2.0-"
-        with server.connect() as refused:
-            assert read_to_end(refused) == b""
+        assert server.greeting_of_one_more() == b""
         server.wait_for("refused: 1 connections of 127.0.0.1 are not logged in")
     server.wait_for("127.0.0.1: ended: ")
     assert server.ssh("true").returncode == 0

@@ -203,7 +203,8 @@ def test_r31_a_command_has_no_descriptor_but_the_first_three(start: Start) -> No
 
 
 def test_a_background_process_on_the_pipes_holds_the_channel_until_it_ends(start: Start) -> None:
-    result = start().ssh("{ read line; echo late; } <&0 & echo early; exit 6", input=b"")
+    # The background waits for the shell, so what it writes is written after the exit status is known.
+    result = start().ssh("{ tail --pid=$$ -f /dev/null; echo late; } & echo early; exit 6", input=b"")
     assert result.stdout.split() == [b"early", b"late"]
     assert result.returncode == 6
 
