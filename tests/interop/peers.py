@@ -192,8 +192,9 @@ def authorized_at_home(keys: Keys) -> Iterator[None]:
     target = folder / "authorized_keys"
     existed = target.exists()
     ours = keys.authorized.read_text().splitlines(keepends=True)
+    before = target.read_text() if existed else ""
     with target.open("a") as file:
-        file.writelines(ours)
+        file.writelines(["\n"] * (before != "" and not before.endswith("\n")) + ours)
     target.chmod(0o600)
     try:
         yield
