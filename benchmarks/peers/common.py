@@ -54,3 +54,50 @@ class Watch:
         """Print the line that the driver reads."""
         cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
         print(json.dumps({"cpu": cpu, "wall": wall}), flush=True)
+
+
+async def drive(
+    job: Job,
+    connect: Callable[[], Any],
+    start: Callable[[Any, str], Awaitable[Any]],
+    gather: Callable[..., Any],
+) -> None:
+    """Do one case with a library whose connections and processes have asyncio's shape.
+
+    `connect()` is an async context manager of a connection with `run`; `start` gives a process with streams.
+    """
+
+    async def login() -> None:
+        async with connect() as connection:
+            await connection.run("true", check=True)
+
+    if job.case == "login":
+        await login()
+        watch = Watch()
+        await job.repeat(gather, login)
+        watch.done()
+        return
+    async with connect() as connection:
+
+        async def execute() -> None:
+            await connection.run("true", check=True)
+
+        await execute()
+        watch = Watch()
+        if job.case == "exec":
+            await job.repeat(gather, execute)
+        elif job.case == "down":
+            process = await start(connection, f"zeros {job.amount}")
+            left = job.amount
+            while data := await process.stdout.read(CHUNK):
+                left -= len(data)
+            assert not left
+        else:
+            process = await start(connection, "sink")
+            data = bytes(CHUNK)
+            for _ in range(job.amount // CHUNK):
+                process.stdin.write(data)
+                await process.stdin.drain()
+            process.stdin.write_eof()
+            assert int(await process.stdout.read()) == job.amount
+        watch.done()
