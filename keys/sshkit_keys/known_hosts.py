@@ -5,10 +5,14 @@ Called by the client before it goes on with a server: `lookup` orders the host k
 """
 
 import os
-from collections.abc import Callable, Iterable
+import re
+from binascii import a2b_base64 as a2b
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from functools import cache
+from hmac import digest as hmac
+from typing import NamedTuple
 
 from .errors import KeyFileError, TrustFileError, UnsupportedKey
 from .file_access import write_all
@@ -16,7 +20,8 @@ from .host_patterns import HostPatterns, check_host, hashed_name, host_name
 from .key import PublicKey
 from .key_types import KEY_TYPES
 from .text import quoted
-from .trust_files import TrustEntry, cut_word, numbered_lines, warn
+from .trust_files import MAX_FILE_BYTES, MAX_LINE_BYTES, TrustEntry, cut_word, readable_line, warn
+from .wire import string
 
 
 class HostKeyStatus(Enum):
@@ -82,13 +87,110 @@ class HostKeyMatch(NamedTuple):
         return tuple(a for name in self.key_types for a in KEY_TYPES[name].signature_algorithms)
 
 
-class KnownHosts:
-    """The lines of several files, first file first, and the warnings about damaged ones."""
+class _File:
+    """The lines of one file; those of ordinary form stay text until they are asked for."""
 
-    __slots__ = ("entries", "warnings")
+    __slots__ = ("made", "path", "rows")
+
+    def __init__(self, data: bytes, path: str, warnings: list[str]) -> None:
+        self.path = path
+        #: By line: names, salt, hash, key and comment, or "" where the line is not of that form.
+        self.rows: list[tuple[bytes, bytes, bytes, bytes, bytes]] = _lines_pattern().findall(data)
+        #: By line number: the lines that have been taken apart; None for a damaged one.
+        self.made: dict[int, HostEntry | None] = {}
+        for number, row in enumerate(self.rows, 1):
+            if row[4]:
+                self._make(number, row[4], warnings)
+
+    def _make(self, number: int, line: bytes, warnings: list[str]) -> HostEntry | None:
+        entry = None
+        try:
+            if len(line) > MAX_LINE_BYTES:
+                raise TrustFileError(
+                    f"the line is longer than {MAX_LINE_BYTES} bytes; ignored", f"{self.path}:{number}"
+                )
+            text = readable_line(line, number, self.path, warnings)
+            if text:
+                entry = HostEntry(self.path, number, text)
+        except KeyFileError as error:
+            warn(warnings, error)
+        self.made[number] = entry
+        return entry
+
+    def _entry(self, number: int, warnings: list[str]) -> HostEntry | None:
+        """Return a line taken apart."""
+        if number in self.made:
+            return self.made[number]
+        names, salt, digest, key, _ = self.rows[number - 1]
+        return self._make(number, b"%b %b" % (names or b"|1|%b|%b" % (salt, digest), key), warnings)
+
+    def _entries(self, numbers: Iterable[int], warnings: list[str]) -> Iterator[HostEntry]:
+        for number in numbers:
+            entry = self._entry(number, warnings)
+            if entry is not None:
+                yield entry
+
+    def all(self, warnings: list[str]) -> Iterator[HostEntry]:
+        """Yield every line."""
+        ordinary = (number for number, row in enumerate(self.rows, 1) if row[3])
+        return self._entries(sorted({*ordinary, *self.made}), warnings)
+
+    def about(self, names: list[str], warnings: list[str]) -> Iterator[HostEntry]:
+        """Yield the lines about any of the names that host_name made."""
+        numbers: set[int] = {number for number, entry in self.made.items() if entry is not None}
+        for name in names:
+            wanted = name.encode("utf-8", "surrogateescape")
+            numbers.update(
+                number
+                for number, (plain, salt, digest, _, _) in enumerate(self.rows, 1)
+                if (wanted in plain if plain else salt and hmac(a2b(salt), wanted, "sha1") == a2b(digest))
+            )
+        for entry in self._entries(sorted(numbers), warnings):
+            if any(entry.patterns.matches(name) for name in names):
+                yield entry
+
+    def with_key(self, key: PublicKey, warnings: list[str]) -> Iterator[HostEntry]:
+        """Yield the lines that hold a key."""
+        text = key.to_line().split(" ")[1].encode("ascii")
+        numbers = {number for number, row in enumerate(self.rows, 1) if text in row[3]}
+        numbers.update(self.made)
+        return (entry for entry in self._entries(sorted(numbers), warnings) if entry.blob == key.blob)
+
+
+@cache
+def _lines_pattern() -> "re.Pattern[bytes]":
+    """Return what takes a file apart: plain names, or salt and hash, and the key; else the whole line.
+
+    Every line is one match, so that the number of a match is that of its line.
+    """
+    keys = b"|".join(b"%b +%b" % (name.encode("ascii"), _blob_start(name)) for name in KEY_TYPES)
+    base64 = rb"[A-Za-z0-9+/]"
+    return re.compile(
+        rb"^(?:(?:([a-z0-9.:,\[\]_-]{1,1024})|\|1\|(%b{27}=)\|(%b{27}=))"
+        rb" +((?:%b)%b{1,32768}={0,2}(?: [^\n\r\0]{0,256})?)|([^\n]*))(?:\n|\Z)"
+        % (base64, base64, keys, base64),
+        re.MULTILINE,
+    )
+
+
+def _blob_start(key_type: str) -> bytes:
+    """Return the base64 that the blobs of all keys of a type start with."""
+    start = string(key_type)
+    return re.escape(b2a_base64(start[: len(start) // 3 * 3], newline=False))
+
+
+class KnownHosts:
+    """The lines of several files, first file first, and the warnings about damaged ones.
+
+    A client asks for one host among thousands, so a line of ordinary form is taken apart only when it
+    matters; what is wrong inside its key is warned of then.
+    """
+
+    __slots__ = ("_entries", "_files", "warnings")
 
     def __init__(self) -> None:
-        self.entries: list[HostEntry] = []
+        self._files: list[_File] = []
+        self._entries: list[HostEntry] | None = None
         self.warnings: list[str] = []
 
     @classmethod
@@ -99,23 +201,27 @@ class KnownHosts:
             place = os.fspath(path)
             try:
                 with open(place, "rb") as stream:
-                    hosts._read(stream, place)
+                    data = stream.read(MAX_FILE_BYTES + 1)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise TrustFileError(error.strerror or "cannot be read", place) from None
+            hosts.parse(data, place)
         return hosts
 
     def parse(self, data: bytes, path: str) -> None:
         """Add the lines of a file's contents."""
-        self._read(BytesIO(data), path)
+        if len(data) > MAX_FILE_BYTES:
+            raise TrustFileError(f"the file is larger than {MAX_FILE_BYTES} bytes", path)
+        self._entries = None
+        self._files.append(_File(data, path, self.warnings))
 
-    def _read(self, stream: BinaryIO, path: str) -> None:
-        for number, text in numbered_lines(stream, path, self.warnings):
-            try:
-                self.entries.append(HostEntry(path, number, text))
-            except KeyFileError as error:
-                warn(self.warnings, error)
+    @property
+    def entries(self) -> list[HostEntry]:
+        """Every line, in its order."""
+        if self._entries is None:
+            self._entries = [entry for file in self._files for entry in file.all(self.warnings)]
+        return self._entries
 
     def lookup(self, host: str, port: int = 22, address: str | None = None) -> HostKeyMatch:
         """Return the lines about `host`, and about `address` if it is given and another name."""
@@ -138,8 +244,8 @@ class KnownHosts:
         trusted = _with_key(matches[0].entries, key)
         if trusted:
             return HostKeyVerdict(HostKeyStatus.TRUSTED, trusted)
-        elsewhere = _with_key((entry for entry in self.entries if not entry.marker), key)
-        return HostKeyVerdict(HostKeyStatus.UNKNOWN, elsewhere)
+        elsewhere = [entry for file in self._files for entry in file.with_key(key, self.warnings)]
+        return HostKeyVerdict(HostKeyStatus.UNKNOWN, tuple(entry for entry in elsewhere if not entry.marker))
 
     @staticmethod
     def _names(host: str, port: int, address: str | None) -> list[str]:
@@ -150,9 +256,10 @@ class KnownHosts:
 
     def _match(self, names: list[str]) -> HostKeyMatch:
         found: dict[str, list[HostEntry]] = {"": [], "revoked": [], "cert-authority": []}
-        for entry in self.entries:
-            if any(entry.patterns.matches(name) for name in names) and self._is_sound(entry):
-                found[entry.marker].append(entry)
+        for file in self._files:
+            for entry in file.about(names, self.warnings):
+                if self._is_sound(entry):
+                    found[entry.marker].append(entry)
         return HostKeyMatch(tuple(found[""]), tuple(found["revoked"]), tuple(found["cert-authority"]))
 
     def _is_sound(self, entry: HostEntry) -> bool:

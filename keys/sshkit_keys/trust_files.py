@@ -4,6 +4,7 @@ Called by those two.  A damaged line is a warning that names file and line; it i
 trusted.
 """
 
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -18,6 +19,8 @@ MAX_LINE_BYTES = 65536
 MAX_FILE_BYTES = 64 << 20
 #: A file of another kind altogether must not fill the log.
 MAX_WARNINGS = 100
+
+_BLANK = re.compile("[ \\t]+")
 
 
 class TrustEntry:
@@ -56,10 +59,8 @@ class TrustEntry:
 def cut_word(text: str) -> tuple[str, str]:
     """Return the first word and what follows; only spaces and tabs are between words."""
     text = text.lstrip(" \t")
-    for index, character in enumerate(text):
-        if character in " \t":
-            return text[:index], text[index:].lstrip(" \t")
-    return text, ""
+    end = _BLANK.search(text)
+    return (text, "") if end is None else (text[: end.start()], text[end.end() :])
 
 
 def warn(warnings: list[str], warning: KeyFileError | str) -> None:
@@ -87,12 +88,18 @@ def numbered_lines(stream: BinaryIO, path: str, warnings: list[str]) -> Iterator
                 _check_size(size, path)
             continue
         _check_size(size, path)
-        if b"\0" in line:
-            warn(warnings, f"{path}:{number}: the line holds a NUL character; ignored")
-            continue
-        text = line.decode("utf-8", "replace").strip(" \t\r\n")
-        if text and not text.startswith("#"):
+        text = readable_line(line, number, path, warnings)
+        if text:
             yield number, text
+
+
+def readable_line(line: bytes, number: int, path: str, warnings: list[str]) -> str:
+    """Return the text of a line, or "" for one that holds nothing; a NUL is worth a warning."""
+    if b"\0" in line:
+        warn(warnings, f"{path}:{number}: the line holds a NUL character; ignored")
+        return ""
+    text = line.decode("utf-8", "replace").strip(" \t\r\n")
+    return "" if text.startswith("#") else text
 
 
 def _check_size(size: int, path: str) -> None:

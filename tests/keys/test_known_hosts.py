@@ -176,7 +176,7 @@ def test_a_line_of_exactly_the_limit_is_read(a: PublicKey) -> None:
 
 @pytest.mark.parametrize("contents", [b"x" * MAX_LINE_BYTES, b"#" + b"x" * 1022 + b"\n"])
 def test_r18_a_file_without_end_is_refused(contents: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sshkit_keys.trust_files.MAX_FILE_BYTES", 4 * MAX_LINE_BYTES)
+    monkeypatch.setattr("sshkit_keys.known_hosts.MAX_FILE_BYTES", 4 * MAX_LINE_BYTES)
     with pytest.raises(TrustFileError, match="kh: the file is larger than 262144 bytes"):
         KnownHosts().parse(contents * (5 * MAX_LINE_BYTES // len(contents)), "kh")
     assert MAX_FILE_BYTES == 64 << 20
