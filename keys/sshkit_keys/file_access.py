@@ -5,8 +5,9 @@ Called by the key files and the trust files; nothing else here touches the disk.
 
 import errno
 import os
+from collections.abc import Callable
 
-from .errors import KeyFormatError
+from .errors import KeyFormatError, TrustFileError
 
 _CHUNK_BYTES = 65536
 # A stale temporary file of a process that died and had our number: the next name is tried.
@@ -89,3 +90,60 @@ def _move_without_replacing(temporary: str, path: str) -> None:
         os.rename(temporary, path)
         return
     os.unlink(temporary)
+
+
+def edit_file(path: str, change: Callable[[bytes], bytes], limit: int, backup: bool = False) -> bool:
+    """Replace a file's contents by what `change` makes of them; returns False if that is no change.
+
+    No reader sees half of it, and its mode and owner stay.  What another process appends meanwhile is not
+    lost: `change` is called again with it.  A link stays a link to the file, and with `backup` the file
+    as it was is kept as "PATH.old".  Raises OSError, or TrustFileError if the file does not keep still.
+    """
+    path = os.path.realpath(path)
+    for _ in range(_MAX_TRIES):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            before = os.fstat(descriptor)
+            old = read_descriptor(descriptor, limit, path)
+        finally:
+            os.close(descriptor)
+        new = change(old)
+        if new == old:
+            return False
+        temporary, descriptor = _open_temporary(path, before.st_mode & 0o777)
+        try:
+            try:
+                os.fchmod(descriptor, before.st_mode & 0o777)
+                if os.fstat(descriptor)[4:6] != before[4:6]:  # owner and group
+                    os.fchown(descriptor, before.st_uid, before.st_gid)
+                write_all(descriptor, new)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if _same_contents(os.stat(path), before):
+                if backup:
+                    _keep_old(path)
+                os.replace(temporary, path)
+                return True
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        os.unlink(temporary)
+    raise TrustFileError("others keep writing to the file", path)
+
+
+def _same_contents(now: os.stat_result, before: os.stat_result) -> bool:
+    return (now.st_ino, now.st_dev, now.st_size, now.st_mtime_ns) == (
+        before.st_ino,
+        before.st_dev,
+        before.st_size,
+        before.st_mtime_ns,
+    )
+
+
+def _keep_old(path: str) -> None:
+    """Give the file a second name, "PATH.old", in place of an older one."""
+    old = f"{path}.old"
+    if os.path.lexists(old):
+        os.unlink(old)
+    os.link(path, old)

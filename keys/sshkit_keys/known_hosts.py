@@ -227,6 +227,10 @@ class KnownHosts:
         """Return the lines about `host`, and about `address` if it is given and another name."""
         return self._match(self._names(host, port, address))
 
+    def find(self, name: str) -> tuple[HostEntry, ...]:
+        """Return the lines about a name as they write it ("host" or "[host]:port"), with any marker."""
+        return tuple(entry for file in self._files for entry in file.about([name.lower()], self.warnings))
+
     def check(self, host: str, port: int, key: PublicKey, address: str | None = None) -> HostKeyVerdict:
         """Judge the key of a host.
 
