@@ -4,7 +4,7 @@ Named in the table of `key_types`.  A point is checked to lie on its curve when 
 curve that the blob names must be the one of its key type (rule R6).
 """
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from .errors import KeyFormatError, SignatureError, UnsupportedKey
 from .key import PrivateKey, PublicKey, contradiction
@@ -38,7 +38,7 @@ class ECDSAPublicKey(PublicKey):
 
     __slots__ = ("_bits", "_scheme", "_verifier")
 
-    label: ClassVar[str] = "ECDSA"
+    label = "ECDSA"
 
     def __init__(self, blob: bytes, verifier: "ec.EllipticCurvePublicKey", comment: str = "") -> None:
         self._bits = verifier.curve.key_size

@@ -4,7 +4,7 @@ Named in the table of `key_types`.  OpenSSL refuses a signature whose S is not b
 so that nobody can turn one valid signature into another (RFC 8032 section 5.1.7; rule R6).
 """
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from .errors import KeyFormatError, SignatureError, UnsupportedKey
 from .key import PrivateKey, PublicKey, contradiction
@@ -28,7 +28,7 @@ class Ed25519PublicKey(PublicKey):
 
     __slots__ = ("_verifier",)
 
-    label: ClassVar[str] = "ED25519"
+    label = "ED25519"
 
     def __init__(self, blob: bytes, comment: str = "") -> None:
         self.key_type = KEY_TYPE

@@ -48,5 +48,17 @@ class SignatureError(SSHKitError):
     """A signature that does not verify, or that may not be used with this key."""
 
 
+class CertificateError(KeyFileError):
+    """A sound certificate that does not hold here: expired, for somebody else, with unknown limits."""
+
+
+class RevokedKeyError(KeyFileError):
+    """The key or certificate, or the authority behind it, is revoked; the message names by what."""
+
+
+class TimeFormatError(SSHKitError, ValueError):
+    """A point or span of time that is not written as ssh-keygen wants it."""
+
+
 class TrustFileError(KeyFileError):
     """A trust file (known_hosts, authorized_keys) that cannot be read or may not be written so."""

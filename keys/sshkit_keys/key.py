@@ -6,7 +6,7 @@ Called by all who verify or sign.  Each key type is a file with two subclasses, 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from .errors import KeyFormatError, SignatureError, WireError
 from .fingerprints import fingerprint
@@ -19,8 +19,8 @@ class PublicKey(ABC):
 
     __slots__ = ("blob", "comment", "key_type", "signature_algorithms")
 
-    #: What ssh-keygen calls the type in a listing: "ED25519", "ECDSA", "RSA".
-    label: ClassVar[str]
+    #: What ssh-keygen calls the type in a listing: "ED25519", "ECDSA", "RSA", "RSA-CERT".
+    label: str
 
     key_type: str
     #: The key as it travels and is compared: string type, then the type's own fields.
@@ -55,6 +55,10 @@ class PublicKey(ABC):
         """
         if algorithm not in self.signature_algorithms:
             raise SignatureError(f"{quoted(algorithm)} is no signature algorithm of a {self.key_type} key")
+        self._verify_labelled(algorithm, data, signature)
+
+    def _verify_labelled(self, algorithm: str, data: bytes, signature: bytes) -> None:
+        """Check label and signature; whether the key may be used with `algorithm` was checked before."""
         try:
             reader = WireReader(signature)
             label = reader.view("signature algorithm")
@@ -77,6 +81,24 @@ class PublicKey(ABC):
         text = f"{self.key_type} {b2a_base64(self.blob, newline=False).decode('ascii')}"
         comment = printable(self.comment, 1024)
         return f"{text} {comment}" if comment else text
+
+    def to_rfc4716(self, comment: str | None = None) -> bytes:
+        """Return the key as ssh-keygen -e writes it (RFC 4716); None takes the key's own comment."""
+        from .rfc4716 import format_rfc4716
+
+        return format_rfc4716(self, comment)
+
+    def to_spki_pem(self) -> bytes:
+        """Return the key as PEM's PUBLIC KEY; UnsupportedKey for types that only SSH knows."""
+        from .spki import format_spki
+
+        return format_spki(self)
+
+    def to_pkcs1_pem(self) -> bytes:
+        """Return an RSA key as PEM's RSA PUBLIC KEY; UnsupportedKey for other types."""
+        from .spki import format_pkcs1
+
+        return format_pkcs1(self)
 
     def __eq__(self, other: object) -> bool:
         return self.blob == other.blob if isinstance(other, PublicKey) else NotImplemented
@@ -148,17 +170,38 @@ class PrivateKey(ABC):
 
         return format_private_key(self, passphrase, rounds, cipher, random_bytes)
 
-    def to_pkcs8(self, passphrase: bytes | None = None) -> bytes:
-        """Return the key as PKCS#8 in PEM, encrypted if a passphrase is given; the comment is lost."""
-        from cryptography.hazmat.primitives import serialization
+    def to_pkcs8(self, passphrase: bytes | None = None, *, der: bool = False) -> bytes:
+        """Return the key as PKCS#8 in PEM or DER, encrypted if a passphrase is given; the comment is lost.
 
-        protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if passphrase:
-            protection = serialization.BestAvailableEncryption(passphrase)
-        pem: bytes = self._handle().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection
-        )
-        return pem
+        Raises UnsupportedKey for types that only SSH knows.
+        """
+        from .pkcs8 import format_pkcs8
+
+        return format_pkcs8(self, passphrase, der)
+
+    def to_pem(self, passphrase: bytes | None = None) -> bytes:
+        """Return an RSA key as PKCS#1, an ECDSA key as SEC 1, in PEM; UnsupportedKey for other types.
+
+        For old programs: a passphrase protects less here than in any other format.
+        """
+        from .pkcs8 import format_pem
+
+        return format_pem(self, passphrase)
+
+    def to_putty(
+        self,
+        passphrase: bytes | None = None,
+        version: int = 3,
+        *,
+        random_bytes: Callable[[int], bytes] | None = None,
+    ) -> bytes:
+        """Return the key as PuTTY's PPK of version 2 or 3, encrypted if a passphrase is given.
+
+        An encrypted key of version 3 takes `random_bytes`, os.urandom or a test's own.
+        """
+        from .putty import format_putty
+
+        return format_putty(self, passphrase, version, random_bytes)
 
     def __repr__(self) -> str:
         # The public half only (rule R43).

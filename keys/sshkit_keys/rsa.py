@@ -1,10 +1,11 @@
 """RSA keys: ssh-rsa, which sign with rsa-sha2-512 and rsa-sha2-256 (RFC 4253 section 6.6, RFC 8332).
 
-Named in the table of `key_types`.  SHA-1 signatures are neither made nor accepted.  A modulus below 2048
-bits can be loaded to be shown, but not be used (rule R22).
+Named in the table of `key_types`.  SHA-1 signatures, "ssh-rsa" (RFC 4253), are neither made nor accepted
+unless the caller says `allow_sha1`, which old agents and old certificates need; no table offers them.  A
+modulus below 2048 bits can be loaded to be shown, but not be used (rule R22).
 """
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from .errors import KeyFormatError, SignatureError, UnsupportedKey
 from .key import PrivateKey, PublicKey, contradiction
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 KEY_TYPE = "ssh-rsa"
 ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
+#: The signature algorithm of RFC 4253, which has the name of the key type: SHA-1, only when asked for.
+SHA1_ALGORITHM = "ssh-rsa"
 MIN_BITS = 2048
 MAX_BITS = 16384
 DEFAULT_BITS = 3072
@@ -44,6 +47,8 @@ def _check_size(bits: int) -> None:
 def _hash(algorithm: str) -> "hashes.HashAlgorithm":
     from cryptography.hazmat.primitives import hashes
 
+    if algorithm == SHA1_ALGORITHM:
+        return hashes.SHA1()
     return hashes.SHA512() if algorithm == "rsa-sha2-512" else hashes.SHA256()
 
 
@@ -52,7 +57,7 @@ class RSAPublicKey(PublicKey):
 
     __slots__ = ("_e", "_n", "_verifier")
 
-    label: ClassVar[str] = "RSA"
+    label = "RSA"
 
     def __init__(self, n: int, e: int, blob: bytes, comment: str = "") -> None:
         _check_public(n, e)
@@ -77,6 +82,13 @@ class RSAPublicKey(PublicKey):
     def check_usable(self) -> None:
         """Raise UnsupportedKey if the modulus is too small or too large (rule R22)."""
         _check_size(self.bits)
+
+    def verify(self, algorithm: str, data: bytes, signature: bytes, *, allow_sha1: bool = False) -> None:
+        """As PublicKey.verify; with `allow_sha1` also for "ssh-rsa", whose hash is broken."""
+        if allow_sha1 and algorithm == SHA1_ALGORITHM:
+            self._verify_labelled(algorithm, data, signature)
+        else:
+            super().verify(algorithm, data, signature)
 
     def _verify(self, algorithm: str, data: bytes, signature: bytes) -> None:
         from cryptography.exceptions import InvalidSignature
@@ -149,10 +161,11 @@ class RSAPrivateKey(PrivateKey):
     def _handle(self) -> "rsa.RSAPrivateKey":
         return self._signer
 
-    def sign(self, algorithm: str, data: bytes) -> bytes:
+    def sign(self, algorithm: str, data: bytes, *, allow_sha1: bool = False) -> bytes:
+        """As PrivateKey.sign; with `allow_sha1` also "ssh-rsa", for peers that know nothing better."""
         from cryptography.hazmat.primitives.asymmetric import padding
 
-        if algorithm not in ALGORITHMS:
+        if algorithm not in ALGORITHMS and not (allow_sha1 and algorithm == SHA1_ALGORITHM):
             raise UnsupportedKey(f"an RSA key cannot sign with {quoted(algorithm)}")
         self.public.check_usable()
         return string(algorithm) + string(self._signer.sign(data, padding.PKCS1v15(), _hash(algorithm)))
