@@ -1,103 +1,128 @@
 """Private keys in the formats of PKCS#1, SEC 1 and PKCS#8 (RFC 8017, RFC 5915, RFC 5958).
 
-Called by `key_files`.  cryptography reads them; what is done here is to tell the errors apart, and to
-look at the key derivation's parameters before it runs, since their cost is the file's to name (rule R22).
+Called by `key_files`, and by PrivateKey.to_pkcs8 and to_pem.  cryptography reads them; what is done here is
+to tell the errors apart, and to look first at what opening them would cost (rule R22).
 """
 
-from .errors import KeyFormatError, PassphraseRequired, UnsupportedKey, WrongPassphrase
+from typing import TYPE_CHECKING
+
+from .der import MAX_KEY_BYTES, SEQUENCE, DERReader
+from .errors import KeyFormatError, PassphraseRequired, UnsupportedKey, WireError, WrongPassphrase
 from .key import PrivateKey
 from .key_types import wrap_private_key
+from .pbes import open_pbes1, read_encryption
 from .pem import Armour
+from .pem_encryption import open_pem, read_dek_info
+from .rsa import RSAPrivateKey
+from .spki import PEM_TYPES
+from .wire import WireReader, mpint
 
-LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from cryptography.hazmat.primitives.serialization import Encoding, KeySerializationEncryption
 
-#: PBKDF2 rounds: OpenSSL writes 2048; ten million take some seconds.
-MAX_ROUNDS = 10_000_000
-#: scrypt's N * r * p; OpenSSL writes 2**17.  128 times this is the memory: 256 MiB.
-MAX_SCRYPT_COST = 2**21
-
-_SCRYPT_OID = bytes.fromhex("2b06010401da470411")
-_INTEGER, _OBJECT, _SEQUENCE = 0x02, 0x06, 0x30
-# An algorithm identifier nests four deep; more is no key.
-_MAX_DEPTH = 8
+ENCRYPTED = "ENCRYPTED PRIVATE KEY"
+LABELS = ("PRIVATE KEY", ENCRYPTED, "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY")
 
 
 def is_encrypted(block: Armour) -> bool:
     """Say whether reading the block takes a passphrase."""
-    return block.label == "ENCRYPTED PRIVATE KEY" or "ENCRYPTED" in block.headers.get("Proc-Type", "")
+    return block.label == ENCRYPTED or "ENCRYPTED" in block.headers.get("Proc-Type", "")
 
 
 def parse_pem_private(block: Armour, passphrase: bytes | None, place: str = "") -> PrivateKey:
     """Read a block; `passphrase` is None for one that is not encrypted."""
+    body = block.body
     if block.label not in LABELS:
         raise UnsupportedKey(f"{block.label} is not supported", place)
+    if len(body) > MAX_KEY_BYTES:
+        raise KeyFormatError(f"the key has {len(body)} bytes, at most {MAX_KEY_BYTES} allowed", place)
     encrypted = is_encrypted(block)
     if encrypted and passphrase is None:
         raise PassphraseRequired("the key is encrypted; a passphrase is needed", place)
-    if block.label == "ENCRYPTED PRIVATE KEY":
-        _check_cost(block.body, place)
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
+    password = None
+    if block.label == ENCRYPTED:
+        encryption = read_encryption(body, place)
+        if encryption.scheme is None:
+            password = passphrase
+        else:
+            body = open_pbes1(encryption, encryption.scheme, passphrase or b"", place)
+    elif encrypted:
+        cipher, iv = read_dek_info(block.headers, place)
+        body = open_pem(cipher, iv, body, passphrase or b"", place)
+    else:
+        DERReader(body, place).expect(SEQUENCE, "the sequence of its parts")
     try:
-        handle = load_pem_private_key(block.to_pem(), passphrase if encrypted else None)
-    except UnsupportedAlgorithm:
-        raise UnsupportedKey("an algorithm of this key is not supported", place) from None
-    except (ValueError, TypeError):
+        return _load(body, password, place)
+    except KeyFormatError:
+        # What the wrong passphrase opened looks like damage.
         if encrypted:
             raise WrongPassphrase("wrong passphrase, or the key is damaged", place) from None
-        raise KeyFormatError("the private key is damaged", place) from None
-    return wrap_private_key(handle, "", place)
+        raise
 
 
-def _check_cost(body: bytes, place: str) -> None:
-    """Raise unless the outer structure is sound and its key derivation affordable."""
+def _load(body: bytes, password: bytes | None, place: str) -> PrivateKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey as RSAHandle
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+
     try:
-        tag, start, end = _element(body, 0, len(body))
-        if tag != _SEQUENCE:
-            raise ValueError("not a sequence")
-        tag, start, end = _element(body, start, end)
-        leaves = _leaves(body, start, end, 0) if tag == _SEQUENCE else []
-    except ValueError:
-        raise KeyFormatError("the encrypted private key is damaged", place) from None
-    numbers = [int.from_bytes(value, "big") for tag, value in leaves if tag == _INTEGER]
-    cost = max(numbers, default=0)
-    if cost > MAX_ROUNDS:
-        raise UnsupportedKey(f"a key derivation with {cost} rounds, at most {MAX_ROUNDS} allowed", place)
-    if (_OBJECT, _SCRYPT_OID) in leaves:
-        cost = 1
-        for number in numbers[:3]:
-            cost *= number
-        if cost > MAX_SCRYPT_COST:
-            raise UnsupportedKey(f"a key derivation of cost {cost}, at most {MAX_SCRYPT_COST} allowed", place)
+        # OpenSSL would try whether the primes are primes, which takes it a tenth of a second for an honest
+        # key and minutes for a large one; the arithmetic of RSAPrivateKey.read stands for it.
+        handle = load_der_private_key(body, password, unsafe_skip_rsa_key_validation=True)
+        if not isinstance(handle, RSAHandle):
+            return wrap_private_key(handle, "", place)
+        if handle.key_size > _MAX_RSA_BITS:
+            raise UnsupportedKey(
+                f"the RSA key has {handle.key_size} bits, at most {_MAX_RSA_BITS} allowed", place
+            )
+        secret = handle.private_numbers()
+        public = secret.public_numbers
+        numbers = (public.n, public.e, secret.d, secret.iqmp, secret.p, secret.q)
+        return RSAPrivateKey.read("ssh-rsa", WireReader(b"".join(map(mpint, numbers))))
+    except UnsupportedAlgorithm:
+        raise UnsupportedKey("an algorithm of this key is not supported", place) from None
+    except (KeyFormatError, UnsupportedKey) as error:
+        raise type(error)(error.cause, place) from None
+    except (ValueError, TypeError, WireError):
+        raise KeyFormatError("the private key is damaged", place) from None
 
 
-def _element(data: bytes, position: int, end: int) -> tuple[int, int, int]:
-    """Return tag, start and end of the contents of the DER element at `position` (X.690 section 8.1)."""
-    if end - position < 2:
-        raise ValueError("no room for an element")
-    tag, length = data[position], data[position + 1]
-    start = position + 2
-    if length > 127:
-        size = length - 128
-        if not 1 <= size <= 4 or end - start < size:
-            raise ValueError("a length that cannot be")
-        length = int.from_bytes(data[start : start + size], "big")
-        start += size
-    if length > end - start:
-        raise ValueError("an element that does not fit")
-    return tag, start, start + length
+_MAX_RSA_BITS = 16384
 
 
-def _leaves(data: bytes, position: int, end: int, depth: int) -> list[tuple[int, bytes]]:
-    """Return (tag, contents) of all elements that hold no others, in their order."""
-    if depth > _MAX_DEPTH:
-        raise ValueError("nested too deeply")
-    found: list[tuple[int, bytes]] = []
-    while position < end:
-        tag, start, position = _element(data, position, end)
-        if tag == _SEQUENCE:
-            found += _leaves(data, start, position, depth + 1)
-        else:
-            found.append((tag, data[start:position]))
-    return found
+def _protection(passphrase: bytes | None) -> "KeySerializationEncryption":
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption
+
+    return BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+
+
+def _encoding(der: bool) -> "Encoding":
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return Encoding.DER if der else Encoding.PEM
+
+
+def _handle_of(key: PrivateKey) -> "PrivateKeyTypes":
+    """Return cryptography's object; UnsupportedKey for types that PKCS#8 has no name for."""
+    if key.public.key_type not in PEM_TYPES:
+        raise UnsupportedKey(f"{key.public.key_type} keys have no form in PEM")
+    handle: PrivateKeyTypes = key._handle()
+    return handle
+
+
+def format_pkcs8(key: PrivateKey, passphrase: bytes | None, der: bool) -> bytes:
+    """Return the whole file; see PrivateKey.to_pkcs8."""
+    from cryptography.hazmat.primitives.serialization import PrivateFormat
+
+    return _handle_of(key).private_bytes(_encoding(der), PrivateFormat.PKCS8, _protection(passphrase))
+
+
+def format_pem(key: PrivateKey, passphrase: bytes | None) -> bytes:
+    """Return the whole file; see PrivateKey.to_pem."""
+    from cryptography.hazmat.primitives.serialization import PrivateFormat
+
+    if key.public.label not in ("RSA", "ECDSA"):
+        raise UnsupportedKey(f"there is no traditional PEM of {key.public.key_type} keys; PKCS#8 holds them")
+    form = PrivateFormat.TraditionalOpenSSL
+    return _handle_of(key).private_bytes(_encoding(False), form, _protection(passphrase))
