@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from sshkit_keys.errors import SSHKitError
 
     from sshkit import blocking, testing
+    from sshkit.agent.connect import connect_agent
+    from sshkit.agent.serve import AgentListener, serve_agent
     from sshkit.client.connect import connect
     from sshkit.client.connection import ClientConnection
     from sshkit.client.destination import InvalidDestination
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
     from sshkit.server.limits import MaxStartups
     from sshkit.server.server import Server, Settings, serve
     from sshkit.server.users import EveryUser, Users
+    from sshkit.ssh.agent.client import AgentClient, AgentKey
+    from sshkit.ssh.agent.errors import (
+        AgentError,
+        AgentLost,
+        AgentRefused,
+        AgentTimeout,
+        AgentUnavailable,
+    )
+    from sshkit.ssh.agent.keyring import Keyring
+    from sshkit.ssh.agent.policy import AgentRequest, AuditEvent
     from sshkit.ssh.algorithms import Algorithms
     from sshkit.ssh.authentication.verdicts import Attempt
     from sshkit.ssh.channels.streams import StreamOverflow, StreamReader, StreamWriter
@@ -50,6 +62,8 @@ __version__ = "0.1.0"
 #: Where each public name lives.
 _HOMES = {
     "sshkit_keys.errors": ("SSHKitError",),
+    "sshkit.agent.connect": ("connect_agent",),
+    "sshkit.agent.serve": ("AgentListener", "serve_agent"),
     "sshkit.client.connect": ("connect",),
     "sshkit.client.connection": ("ClientConnection",),
     "sshkit.client.destination": ("InvalidDestination",),
@@ -64,6 +78,16 @@ _HOMES = {
     "sshkit.server.limits": ("MaxStartups",),
     "sshkit.server.server": ("Server", "Settings", "serve"),
     "sshkit.server.users": ("EveryUser", "Users"),
+    "sshkit.ssh.agent.client": ("AgentClient", "AgentKey"),
+    "sshkit.ssh.agent.errors": (
+        "AgentError",
+        "AgentLost",
+        "AgentRefused",
+        "AgentTimeout",
+        "AgentUnavailable",
+    ),
+    "sshkit.ssh.agent.keyring": ("Keyring",),
+    "sshkit.ssh.agent.policy": ("AgentRequest", "AuditEvent"),
     "sshkit.ssh.algorithms": ("Algorithms",),
     "sshkit.ssh.authentication.verdicts": ("Attempt",),
     "sshkit.ssh.channels.streams": ("StreamOverflow", "StreamReader", "StreamWriter"),
@@ -89,8 +113,18 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = ("blocking", "testing")
 
 __all__ = [
+    "AgentClient",
+    "AgentError",
+    "AgentKey",
+    "AgentListener",
+    "AgentLost",
+    "AgentRefused",
+    "AgentRequest",
+    "AgentTimeout",
+    "AgentUnavailable",
     "Algorithms",
     "Attempt",
+    "AuditEvent",
     "AuthenticationFailed",
     "CancelledError",
     "ChannelClosed",
@@ -113,6 +147,7 @@ __all__ = [
     "HostKeyUnknown",
     "InvalidDestination",
     "KeyExchangeFailed",
+    "Keyring",
     "ListenError",
     "LocalProtocolError",
     "LoginTimedOut",
@@ -137,12 +172,14 @@ __all__ = [
     "VersionNotSupported",
     "blocking",
     "connect",
+    "connect_agent",
     "current_reactor",
     "ensure_deferred",
     "gather",
     "race",
     "run",
     "serve",
+    "serve_agent",
     "testing",
 ]
 

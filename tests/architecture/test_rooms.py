@@ -24,6 +24,7 @@ LEVELS = {
     "sshkit.config": 2,
     "sshkit.opening": 2,
     "sshkit.reactor": 3,
+    "sshkit.agent": 4,
     "sshkit.client": 4,
     "sshkit.server": 4,
     "sshkit.blocking": 5,

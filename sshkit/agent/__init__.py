@@ -1,0 +1,1 @@
+"""Agents over UNIX sockets: `connect_agent` and `serve_agent`."""
