@@ -56,8 +56,8 @@ class RevokedKeyError(KeyFileError):
     """The key or certificate, or the authority behind it, is revoked; the message names by what."""
 
 
-class TimeFormatError(SSHKitError, ValueError):
-    """A point or span of time that is not written as ssh-keygen wants it."""
+class TimeFormatError(KeyFileError):
+    """A point or span of time that is not written as ssh-keygen(1) wants it."""
 
 
 class TrustFileError(KeyFileError):
