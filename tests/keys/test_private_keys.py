@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ed448, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from sshkit_keys import (
     KeyFormatError,
     KeyPermissionsError,
@@ -26,7 +26,7 @@ from sshkit_keys import (
 )
 from sshkit_keys.key_files import MAX_KEY_FILE_BYTES
 from sshkit_keys.openssh_format import LABEL, MAX_ROUNDS
-from sshkit_keys.pem import armour, find_private
+from sshkit_keys.pem import armour
 from sshkit_keys.private_ciphers import PRIVATE_CIPHERS
 from sshkit_keys.wire import mpint, string, uint32
 
@@ -334,12 +334,13 @@ def test_ecdsa_halves_that_do_not_belong_together_are_refused(keys: dict[str, Pr
         (b"\n\n", KeyFormatError, "not a private key"),
         (b"junk", KeyFormatError, "not a private key"),
         (b"ssh-ed25519 AAAA me", KeyFormatError, "a public key, where a private key is needed"),
-        (b"PuTTY-User-Key-File-3: ssh-ed25519", UnsupportedKey, "PuTTY's format"),
         (b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----", UnsupportedKey, "ssh.com's format"),
+        (b"x\n---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----", UnsupportedKey, "ssh.com's format"),
+        (b"SSH PRIVATE KEY FILE FORMAT 1.1\n\0", UnsupportedKey, "keys of SSH-1"),
         (
-            b"-----BEGIN DSA PRIVATE KEY-----\n-----END DSA PRIVATE KEY-----",
+            b"-----BEGIN ANY PRIVATE KEY-----\n-----END ANY PRIVATE KEY-----",
             UnsupportedKey,
-            "DSA PRIVATE KEY",
+            "ANY PRIVATE KEY is not supported",
         ),
         (b"x\n-----BEGIN RSA PRIVATE KEY-----\nAAAA", KeyFormatError, "line 2: .* no END line"),
         (b"-----BEGIN \xff PRIVATE KEY-----\n-----END \xff PRIVATE KEY-----", KeyFormatError, "not base64"),
@@ -361,23 +362,6 @@ def test_what_is_no_private_key_is_told_from_what_is_unsupported(
 ) -> None:
     with pytest.raises(error, match=f"^id: .*{cause}"):
         parse_private_key(data, None, "id")
-
-
-def test_a_header_survives_the_armour() -> None:
-    data = (
-        b"-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"
-    )
-    assert find_private(data).to_pem() == data
-
-
-@pytest.mark.parametrize("kind", ["ed448", "dsa"])
-def test_key_types_that_ssh_does_not_use_are_unsupported(kind: str) -> None:
-    handle = ed448.Ed448PrivateKey.generate() if kind == "ed448" else dsa.generate_private_key(1024)
-    pem = handle.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with pytest.raises(UnsupportedKey, match=r"^id: "):
-        parse_private_key(pem, None, "id")
 
 
 def der(tag: int, *parts: bytes) -> bytes:
@@ -411,7 +395,7 @@ def pbkdf2(rounds: int) -> bytes:
 
 def scrypt(n: int, r: int, p: int) -> bytes:
     numbers = der(0x30, der(4, bytes(8)), number(n), number(r), number(p))
-    return der(0x30, der(6, bytes.fromhex("2b06010401da470411")), numbers)
+    return der(0x30, der(6, bytes.fromhex("2b06010401da47040b")), numbers)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +403,7 @@ def scrypt(n: int, r: int, p: int) -> bytes:
     [
         (pbkdf2(1 << 40), "1099511627776 rounds, at most 10000000"),
         (scrypt(1 << 20, 8, 1), "cost 8388608, at most 2097152"),
-        (scrypt(1 << 14, 8, 1 << 30), "1073741824 rounds"),
+        (scrypt(1 << 14, 8, 1 << 30), "cost 140737488355328"),
     ],
 )
 def test_r22_a_derivation_of_pkcs8_that_costs_too_much_is_refused_before_it_runs(
@@ -449,13 +433,8 @@ def deep(levels: int) -> bytes:
     ids=["empty", "one", "five", "indefinite", "cut length", "cut body", "no sequence", "deep"],
 )
 def test_r18_a_damaged_structure_of_pkcs8_is_refused(body: bytes) -> None:
-    with pytest.raises(KeyFormatError, match="the encrypted private key is damaged"):
+    with pytest.raises(KeyFormatError, match="private key: the key is damaged at byte "):
         parse_private_key(armour("ENCRYPTED PRIVATE KEY", body), b"secret")
-
-
-def test_an_encrypted_pkcs8_without_an_algorithm_is_refused() -> None:
-    with pytest.raises(WrongPassphrase):
-        parse_private_key(armour("ENCRYPTED PRIVATE KEY", der(0x30, der(4, b"x"))), b"secret")
 
 
 def test_r43_no_form_of_a_private_key_shows_its_secret(key: PrivateKey) -> None:
