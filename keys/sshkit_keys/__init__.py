@@ -12,13 +12,42 @@ if TYPE_CHECKING:
         load_authorized_keys,
         parse_authorized_keys,
     )
+    from .certificate_options import (
+        DEFAULT_USER_EXTENSIONS,
+        check_source_address,
+    )
+    from .certificate_signing import (
+        CertificateSigner,
+        sign_certificate,
+    )
+    from .certificate_text import (
+        format_certificate,
+    )
+    from .certificate_times import (
+        FOREVER,
+        format_time,
+        format_validity,
+        parse_duration,
+        parse_time,
+        parse_validity,
+    )
+    from .certificates import (
+        CERTIFICATE_TYPES,
+        Certificate,
+        parse_certificate,
+        parse_key_or_certificate,
+        parse_key_or_certificate_line,
+    )
     from .errors import (
+        CertificateError,
         KeyFileError,
         KeyFormatError,
         KeyPermissionsError,
         PassphraseRequired,
+        RevokedKeyError,
         SignatureError,
         SSHKitError,
+        TimeFormatError,
         TrustFileError,
         UnsupportedKey,
         WireError,
@@ -57,6 +86,13 @@ if TYPE_CHECKING:
         add_host_key,
         format_host_line,
     )
+    from .revocation import (
+        RevocationList,
+    )
+    from .security_keys import (
+        SecurityKeySignature,
+        verify_security_key,
+    )
     from .strict_modes import (
         check_strict_modes,
     )
@@ -75,13 +111,34 @@ else:  # hidden from type checkers, whom it would make accept every misspelt nam
 
 _HOMES = {
     "authorized_keys": ("AuthorizedEntry", "AuthorizedKeys", "load_authorized_keys", "parse_authorized_keys"),
+    "certificate_options": ("DEFAULT_USER_EXTENSIONS", "check_source_address"),
+    "certificate_signing": ("CertificateSigner", "sign_certificate"),
+    "certificate_text": ("format_certificate",),
+    "certificate_times": (
+        "FOREVER",
+        "format_time",
+        "format_validity",
+        "parse_duration",
+        "parse_time",
+        "parse_validity",
+    ),
+    "certificates": (
+        "CERTIFICATE_TYPES",
+        "Certificate",
+        "parse_certificate",
+        "parse_key_or_certificate",
+        "parse_key_or_certificate_line",
+    ),
     "errors": (
+        "CertificateError",
         "KeyFileError",
         "KeyFormatError",
         "KeyPermissionsError",
         "PassphraseRequired",
+        "RevokedKeyError",
         "SSHKitError",
         "SignatureError",
+        "TimeFormatError",
         "TrustFileError",
         "UnsupportedKey",
         "WireError",
@@ -109,14 +166,22 @@ _HOMES = {
         "add_host_key",
         "format_host_line",
     ),
+    "revocation": ("RevocationList",),
+    "security_keys": ("SecurityKeySignature", "verify_security_key"),
     "strict_modes": ("check_strict_modes",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CERTIFICATE_TYPES",
+    "DEFAULT_USER_EXTENSIONS",
+    "FOREVER",
     "KEY_TYPES",
     "AuthorizedEntry",
     "AuthorizedKeys",
+    "Certificate",
+    "CertificateError",
+    "CertificateSigner",
     "HostEntry",
     "HostKeyMatch",
     "HostKeyStatus",
@@ -128,28 +193,44 @@ __all__ = [
     "PassphraseRequired",
     "PrivateKey",
     "PublicKey",
+    "RevocationList",
+    "RevokedKeyError",
     "SSHKitError",
+    "SecurityKeySignature",
     "SignatureError",
+    "TimeFormatError",
     "TrustFileError",
     "UnsupportedKey",
     "WireError",
     "WrongPassphrase",
     "add_host_key",
+    "check_source_address",
     "check_strict_modes",
     "find_public_keys",
     "fingerprint",
+    "format_certificate",
     "format_host_line",
+    "format_time",
+    "format_validity",
     "generate_private_key",
     "load_authorized_keys",
     "load_private_key",
     "load_public_key",
     "parse_authorized_keys",
+    "parse_certificate",
+    "parse_duration",
+    "parse_key_or_certificate",
+    "parse_key_or_certificate_line",
     "parse_private_key",
     "parse_public_file",
     "parse_public_half",
     "parse_public_key",
     "parse_public_line",
+    "parse_time",
+    "parse_validity",
     "randomart",
+    "sign_certificate",
+    "verify_security_key",
     "write_private_key",
     "write_public_key",
 ]

@@ -28,15 +28,17 @@ _X, _Y = -2, -3
 
 def _device() -> Any:
     """Return the first device's CTAP2 session."""
+    from importlib import import_module
+
     try:
-        from fido2.ctap2 import Ctap2  # pyright: ignore[reportMissingImports]
-        from fido2.hid import CtapHidDevice  # pyright: ignore[reportMissingImports]
+        ctap2: Any = import_module("fido2.ctap2")
+        hid: Any = import_module("fido2.hid")
     except ImportError:
         raise UnsupportedKey(
             "a security key takes the package fido2 (the extra sshkit[fido2]), or an agent that signs"
         ) from None
-    for found in CtapHidDevice.list_devices():
-        return Ctap2(found)
+    for found in hid.CtapHidDevice.list_devices():
+        return ctap2.Ctap2(found)
     raise UnsupportedKey("no security key is plugged in; an agent that has one can sign")
 
 
