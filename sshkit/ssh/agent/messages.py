@@ -17,7 +17,7 @@ LOCK, UNLOCK = 22, 23
 ADD_IDENTITY_CONSTRAINED, ADD_SMARTCARD_KEY_CONSTRAINED = 25, 26
 EXTENSION, EXTENSION_FAILURE, EXTENSION_RESPONSE = 27, 28, 29
 
-#: Flags of a sign request: which hash an RSA key shall sign with; neither means SHA-1, which we refuse.
+#: Flags of a sign request: which hash an RSA key shall sign with; neither would mean SHA-1.
 RSA_SHA2_256, RSA_SHA2_512 = 2, 4
 
 QUERY = "query"

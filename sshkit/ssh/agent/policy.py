@@ -86,7 +86,6 @@ class AuditEvent(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for a log, with control characters escaped and without what is empty."""
-        from sshkit_keys.fingerprints import fingerprint
         from sshkit_keys.text import printable
 
         request = self.request
@@ -98,7 +97,7 @@ class AuditEvent(NamedTuple):
             "uid": request.client.uid,
             "pid": request.client.pid,
             "forwarded": request.forwarded or None,
-            "key": fingerprint(request.key_blob) if request.key_blob else "",
+            "key": _fingerprint(request),
             "key_type": printable(_type(request.key_blob), 64),
             "comment": printable(request.comment),
             "algorithm": printable(request.algorithm, 64),
@@ -111,6 +110,14 @@ class AuditEvent(NamedTuple):
             "hops": [binding.host_key.fingerprint() for binding in request.bindings],
         }
         return {name: value for name, value in found.items() if value not in ("", None, [])}
+
+
+def _fingerprint(request: AgentRequest) -> str:
+    from sshkit_keys.fingerprints import fingerprint
+
+    if request.key is not None:
+        return request.key.fingerprint()
+    return fingerprint(request.key_blob) if request.key_blob else ""
 
 
 def _type(blob: bytes) -> str:
