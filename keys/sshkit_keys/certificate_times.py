@@ -18,7 +18,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 #: Digits of YYYYMMDD, with HHMM, with SS.
 _FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 #: The last second of the year 9999; later ones are shown as this.
-_LAST_SHOWN = 253402300799 - 86400
+LAST_SHOWN = 253402300799 - 86400
 
 
 def _fail(what: str, text: str, place: str) -> NoReturn:
@@ -113,7 +113,7 @@ def format_time(seconds: int) -> str:
     """Return YYYY-MM-DDTHH:MM:SS in local time; what lies beyond the year 9999 is shown as its end."""
     from datetime import datetime
 
-    return datetime.fromtimestamp(min(seconds, _LAST_SHOWN)).strftime("%Y-%m-%dT%H:%M:%S")
+    return datetime.fromtimestamp(min(seconds, LAST_SHOWN)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def format_validity(valid_after: int, valid_before: int) -> str:

@@ -52,7 +52,7 @@ def sign_with_device(key: SecurityKeyPrivateKey, data: bytes) -> bytes:
         options["uv"] = True
     try:
         answer = device.get_assertion(
-            key.public.application,
+            key.application,
             hashlib.sha256(data).digest(),
             [{"type": "public-key", "id": key.key_handle}],
             options=options,

@@ -244,19 +244,18 @@ def _read_application(reader: WireReader) -> str:
 class SecurityKeyPrivateKey(PrivateKey):
     """What a file keeps of a key whose secret never leaves the device: the handle that finds it there."""
 
-    __slots__ = ("flags", "key_handle", "reserved")
+    __slots__ = ("application", "flags", "key_handle", "reserved")
 
     key_type: ClassVar[str]
     public_class: ClassVar[type[SecurityKeyPublicKey]]
     #: How many fields of the blob the private form repeats.
     _fields: ClassVar[int]
 
-    public: SecurityKeyPublicKey
-
     def __init__(
         self, public: SecurityKeyPublicKey, key_handle: bytes, flags: int, reserved: bytes = b""
     ) -> None:
         self.public = public
+        self.application = public.application
         #: Tells the device which of its keys is meant.
         self.key_handle = key_handle
         #: TOUCH_REQUIRED and the like.
