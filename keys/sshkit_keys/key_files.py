@@ -26,6 +26,8 @@ MAX_KEY_FILE_BYTES = 1 << 20
 #: How PuTTY's files begin.
 PUTTY_MAGIC = b"PuTTY-User-Key-File-"
 _RFC4716 = b"---- BEGIN SSH2 PUBLIC KEY ----"
+#: How the names of certificates' types end (PROTOCOL.certkeys).
+CERTIFICATE_SUFFIX = "-cert-v01@openssh.com"
 #: Words are what spaces and tabs part.
 _WORD = re.compile("[^ \\t]+")
 #: The shortest line with a key is one of a tiny RSA key; shorter ones need no look.
@@ -151,6 +153,10 @@ def _first_line(data: bytes, source: str) -> PublicKey:
             raise KeyFormatError(f"the line is longer than {MAX_LINE_BYTES} bytes", place)
         text = line.decode("utf-8", "replace").strip()
         if not text.startswith("#"):
+            if CERTIFICATE_SUFFIX in text:
+                from .certificates import parse_key_or_certificate_line
+
+                return parse_key_or_certificate_line(text, place)
             return parse_public_line(text, place)
     raise KeyFormatError("no key in this file", source)
 
@@ -214,10 +220,15 @@ def _find_key(text: str, place: str) -> PublicKey | None:
     quotes = 0
     for word, following in pairwise(words):
         # In options, a space between quotes does not end the word.
-        if quotes % 2 == 0 and word[0] in KEY_TYPES:
+        if quotes % 2 == 0 and (word[0] in KEY_TYPES or word[0].endswith(CERTIFICATE_SUFFIX)):
             try:
                 blob = decode_blob(word[0], following[0], place)
-                return parse_public_key(blob, text[following.end() :].strip(), place)
+                comment = text[following.end() :].strip()
+                if word[0] in KEY_TYPES:
+                    return parse_public_key(blob, comment, place)
+                from .certificates import parse_key_or_certificate
+
+                return parse_key_or_certificate(blob, comment, place)
             except KeyFileError:
                 pass
         quotes += word[0].replace('\\"', "").count('"')
