@@ -91,6 +91,7 @@ def serve_agent(
         restrictions=restrictions,
         add_token=add_token,
         identify=identify,
+        in_thread=engine.defer_to_thread,
     )
     folder = os.path.dirname(place)
     opening: Opening[AgentListener] = Opening(lambda _: binding.cancel())

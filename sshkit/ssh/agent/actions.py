@@ -94,7 +94,11 @@ async def sign(server: "AgentServer", payload: bytes) -> bytes:
     _check_websafe(server, held, request)
     if agent.keyring.locked or agent.keyring.get(message.key) is not held:
         raise Refused("the key has gone meanwhile")
-    signature = await _call(held.signer.sign, request.algorithm, message.data)
+    if agent.in_thread is not None and hasattr(held.signer, "key_handle"):
+        # A device waits for a touch; the other connections do not.
+        signature = await agent.in_thread(held.signer.sign, request.algorithm, message.data)
+    else:
+        signature = await _call(held.signer.sign, request.algorithm, message.data)
     return messages.SignResponse(signature).encode()
 
 

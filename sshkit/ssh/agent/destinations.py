@@ -186,15 +186,15 @@ def _find(
 
 def _is_host(hop: Hop, key: PublicKey, now: float) -> bool:
     """Tell whether a host that showed `key`, which may be a certificate, is the hop's."""
-    authority = getattr(key, "authority", None)
-    for entry in hop.keys:
-        if authority is None:
-            if not entry.is_authority and entry.key == key:
-                return True
-        elif entry.is_authority and entry.key == authority:
-            try:
-                key.check("host", hop.host, now, enforced_options=frozenset())  # type: ignore[attr-defined]
-            except SSHKitError:
-                continue
-            return True
-    return False
+    if not hasattr(key, "authority"):
+        return any(entry.key == key and not entry.is_authority for entry in hop.keys)
+    from sshkit_keys.certificates import Certificate
+
+    assert isinstance(key, Certificate)
+    if not any(entry.key == key.authority and entry.is_authority for entry in hop.keys):
+        return False
+    try:
+        key.check("host", None, int(now), enforced_options=frozenset())
+    except SSHKitError:
+        return False
+    return any(matches_glob(pattern, hop.host) for pattern in key.principals)

@@ -50,6 +50,7 @@ class Agent:
         "confirm",
         "connections",
         "identify",
+        "in_thread",
         "keyring",
         "now",
         "policy",
@@ -70,12 +71,14 @@ class Agent:
         restrictions: Restrictions = Restrictions(),  # noqa: B008 - immutable
         add_token: AddToken | None = None,
         identify: Identify | None = None,
+        in_thread: "Callable[..., Deferred[bytes]] | None" = None,
     ) -> None:
         """`now` is the time of day, for certificates.
 
         `policy` is asked before everything, `confirm` before each use of a key that was added so; without it
         such a key is never used.  `audit` is told what became of each request.  `upstreams` connect to the
         agents behind this one.  `add_token` gives the keys of a token; without it there are none.
+        `in_thread` runs what waits for a security key.
         """
         self.keyring = keyring
         self.clock = clock
@@ -87,6 +90,7 @@ class Agent:
         self.restrictions = restrictions
         self.add_token = add_token
         self.identify = identify
+        self.in_thread = in_thread
         self.connections: set[AgentServer] = set()
 
     def make_protocol(self) -> "AgentServer":
