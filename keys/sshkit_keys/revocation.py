@@ -143,12 +143,15 @@ class RevocationList:
             raise UnsupportedKey(f"unknown hash {quoted(hash_name)}; sha256 and sha1 are known")
 
     def revoke_fingerprint(self, text: str, place: str = "") -> None:
-        """Revoke the key with the fingerprint "SHA256:...", whoever has it."""
+        """Revoke the key with the fingerprint "SHA256:..." in base64, or in hex as `lines` shows it."""
         import binascii
 
         name, _, encoded = text.partition(":")
         try:
-            digest = binascii.a2b_base64(encoded.rstrip("=") + "=", strict_mode=True)
+            if len(encoded) == 2 * _SHA256_BYTES:
+                digest = bytes.fromhex(encoded)
+            else:
+                digest = binascii.a2b_base64(encoded.rstrip("=") + "=", strict_mode=True)
             if name.upper() != "SHA256" or len(digest) != _SHA256_BYTES:
                 raise ValueError
         except ValueError:  # binascii.Error is one
@@ -214,9 +217,9 @@ class RevocationList:
         for blob in sorted(self.keys):
             yield f"hash: {fingerprint(blob)} # {_type_name(blob)}"
         for digest in sorted(self.sha256):
-            yield f"hash: SHA256:{_base64(digest)}"
+            yield f"hash: SHA256:{digest.hex()}"  # not base64, as ssh-keygen shows it
         for digest in sorted(self.sha1):
-            yield f"# hash SHA1:{_base64(digest)}"
+            yield f"# hash SHA1:{digest.hex()}"
         for blob, revoked in self.authorities.items():
             yield ""
             yield f"# CA key {_type_name(blob)} {fingerprint(blob)}" if blob else "# Wildcard CA"
@@ -228,12 +231,6 @@ class RevocationList:
 
 def _blob(authority: PublicKey | None) -> bytes:
     return b"" if authority is None else authority.blob
-
-
-def _base64(digest: bytes) -> str:
-    from binascii import b2a_base64
-
-    return b2a_base64(digest, newline=False).decode("ascii").rstrip("=")
 
 
 def _type_name(blob: bytes) -> str:
