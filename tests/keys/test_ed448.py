@@ -51,26 +51,19 @@ def test_r6_an_ed448_s_that_is_not_below_the_order_is_refused(key: PrivateKey) -
         key.public.verify("ssh-ed448", b"data", string("ssh-ed448") + string(malleated))
 
 
-@pytest.mark.parametrize(
-    ("message", "signature"),
-    [
-        # RFC 8032 section 7.4: the vectors "1 octet" (no message in the first) of one key each.
-        (
-            "",
-            "533a37f6bbe457251f023c0d88f976ae2dfb504a843e34d2074fd823d41a591f2b233f034f628281f2fd7a22ddd47d7828"
-            "c59bd0a21bfd3980ff0d2028d4b18a9df63e006c5d1c2d345b925d8dc00b4104852db99ac5c7cdda8530a113a0f4dbb611"
-            "49f05a7363268c71d95808ff2e652600",
-        ),
-    ],
-)
-def test_the_vector_of_the_rfc_verifies(message: str, signature: str) -> None:
+def test_the_first_vector_of_the_rfc_verifies() -> None:
+    # RFC 8032 section 7.4, "Blank".
     raw = bytes.fromhex(
         "5fd7449b59b461fd2ce787ec616ad46a1da1342485a70e1f8a0ea75d80e96778"
         "edf124769b46c7061bd6783df1e50f6cd1fa1abeafe8256180"
     )
+    signature = bytes.fromhex(
+        "533a37f6bbe457251f023c0d88f976ae2dfb504a843e34d2074fd823d41a591f2b233f034f628281"
+        "f2fd7a22ddd47d7828c59bd0a21bfd3980ff0d2028d4b18a9df63e006c5d1c2d345b925d8dc00b41"
+        "04852db99ac5c7cdda8530a113a0f4dbb61149f05a7363268c71d95808ff2e652600"
+    )
     public = parse_public_key(string("ssh-ed448") + string(raw))
-    blob = string("ssh-ed448") + string(bytes.fromhex(signature))
-    public.verify("ssh-ed448", bytes.fromhex(message), blob)
+    public.verify("ssh-ed448", b"", string("ssh-ed448") + string(signature))
 
 
 def test_sizes_that_cannot_be_are_refused(key: PrivateKey) -> None:
@@ -78,7 +71,7 @@ def test_sizes_that_cannot_be_are_refused(key: PrivateKey) -> None:
         parse_public_key(string("ssh-ed448") + string(bytes(56)))
     with pytest.raises(SignatureError, match="has 114 bytes, not 113"):
         key.public.verify("ssh-ed448", b"", string("ssh-ed448") + string(bytes(113)))
-    with pytest.raises(KeyFormatError, match="a pair|an ed448 pair of 1 and 2 bytes"):
+    with pytest.raises(KeyFormatError, match="an ed448 pair of 1 and 2 bytes"):
         Ed448PrivateKey.read("ssh-ed448", WireReader(string(b"1") + string(b"22")))
     fields = key._private_fields()
     with pytest.raises(KeyFormatError, match="does not belong to the private half"):

@@ -99,6 +99,8 @@ def test_sizes_and_pairs_that_cannot_be_are_refused(key: PrivateKey) -> None:
 
 
 def test_a_composite_key_has_no_other_format(key: PrivateKey) -> None:
-    with pytest.raises(UnsupportedKey, match="OpenSSH's own format only"):
+    with pytest.raises(UnsupportedKey):
         key.to_pkcs8()
+    with pytest.raises(UnsupportedKey, match="OpenSSH's own format only"):
+        key._handle()
     assert MLDSAEd25519PrivateKey.from_cryptography(object()) is None

@@ -270,8 +270,10 @@ def test_a_private_key_keeps_handle_flags_and_application(device: Device) -> Non
     assert (read.public, read.key_handle, read.flags, read.reserved) == (key.public, b"handle", 0x21, b"")
     assert (read.application, read.comment) == ("ssh:", "in a device")
     assert "handle" not in repr(read)
-    with pytest.raises(UnsupportedKey, match="holds no private key"):
+    with pytest.raises(UnsupportedKey):
         read.to_pkcs8()
+    with pytest.raises(UnsupportedKey, match="holds no private key"):
+        read._handle()
     assert type(read).from_cryptography(object()) is None
     fields = WireReader(key._private_fields())
     assert type(read).read(device.key_type, fields).public == key.public
