@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.current
 EXTRAS ?= test,check
 
-.PHONY: demo test check bench docs interop clean
+.PHONY: demo test check bench docs interop keys-matrix clean
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -34,6 +34,10 @@ check: $(STAMP)
 # The interop table: peer x role x algorithm.
 interop: $(STAMP)
 	@$(BIN)/python -m tests.interop.table
+
+# Key files: maker x format x type x reader.
+keys-matrix: $(STAMP)
+	@$(BIN)/python -m tests.interop.key_formats
 
 .venv/.bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),bench]'

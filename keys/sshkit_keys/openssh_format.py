@@ -22,6 +22,8 @@ MAX_ROUNDS = 2048
 #: ssh-keygen writes 16 bytes of salt.
 MAX_SALT_BYTES = 64
 _PLAIN_BLOCK = 8
+#: Its last byte is its length.  PuTTY pads to 16 bytes where 8 are due, and OpenSSH takes that.
+MAX_PADDING_BYTES = 255
 
 
 class Envelope(NamedTuple):
@@ -81,12 +83,10 @@ def open_envelope(body: bytes, place: str = "") -> Envelope:
 def parse_openssh_private(envelope: Envelope, passphrase: bytes | None, place: str = "") -> PrivateKey:
     """Read the inner part; `passphrase` is not looked at if it is not encrypted."""
     plain = envelope.sealed
-    block_bytes = _PLAIN_BLOCK
     cipher = envelope.cipher
     if cipher is not None:
         if passphrase is None:
             raise PassphraseRequired("the key is encrypted; a passphrase is needed", place)
-        block_bytes = cipher.block_bytes
         try:
             key, iv = _derive(cipher, passphrase, envelope.salt, envelope.rounds)
             plain = cipher.open(key, iv, plain)
@@ -108,7 +108,7 @@ def parse_openssh_private(envelope: Envelope, passphrase: bytes | None, place: s
         raise KeyFormatError(f"the private key is damaged: {error}", place) from None
     except (KeyFormatError, UnsupportedKey) as error:
         raise type(error)(error.cause, place) from None
-    if len(padding) >= block_bytes or padding != bytes(range(1, len(padding) + 1)):
+    if len(padding) > MAX_PADDING_BYTES or padding != bytes(range(1, len(padding) + 1)):
         raise KeyFormatError("the private key is damaged: its padding is wrong", place)
     if key_pair.public != envelope.public:
         raise KeyFormatError("the private key is damaged: its two halves are different keys", place)

@@ -6,7 +6,7 @@ to tell the errors apart, and to look first at what opening them would cost (rul
 
 from typing import TYPE_CHECKING
 
-from .der import MAX_KEY_BYTES, SEQUENCE, DERReader
+from .der import MAX_KEY_BYTES, SEQUENCE, DERReader, find_label
 from .errors import KeyFormatError, PassphraseRequired, UnsupportedKey, WireError, WrongPassphrase
 from .key import PrivateKey
 from .key_types import wrap_private_key
@@ -14,6 +14,7 @@ from .pbes import open_pbes1, read_encryption
 from .pem import Armour
 from .pem_encryption import open_pem, read_dek_info
 from .rsa import RSAPrivateKey
+from .sec1 import parse_sec1
 from .spki import PEM_TYPES
 from .wire import WireReader, mpint
 
@@ -66,6 +67,8 @@ def _load(body: bytes, password: bytes | None, place: str) -> PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey as RSAHandle
     from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+    if find_label(body) == "EC PRIVATE KEY":
+        return parse_sec1(body, place)
     try:
         # OpenSSL would try whether the primes are primes, which takes it a tenth of a second for an honest
         # key and minutes for a large one; the arithmetic of RSAPrivateKey.read stands for it.
