@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import BinaryIO
 
+from .authorized_options import check_options
 from .errors import KeyFileError, KeyFormatError, TrustFileError, UnsupportedKey
 from .key import PublicKey
 from .key_types import KEY_TYPES, decode_blob
@@ -30,10 +31,11 @@ class AuthorizedEntry(TrustEntry):
 
     def __init__(self, path: str, line: int, text: str) -> None:
         self.options = {}
-        if not _starts_with_key(text):
+        if not starts_with_key(text):
             self.options, text = parse_options(text, f"{path}:{line}")
+            check_options(self.options, f"{path}:{line}")
         super().__init__(path, line, text)
-        if self.key_type not in KEY_TYPES:
+        if self.key_type not in KEY_TYPES or not KEY_TYPES[self.key_type].signature_algorithms:
             raise UnsupportedKey(f"key type {quoted(self.key_type, 64)} is not supported", self.place)
 
     def unenforced(self, enforced: frozenset[str]) -> tuple[str, ...]:
@@ -41,7 +43,7 @@ class AuthorizedEntry(TrustEntry):
         return tuple(name for name in self.options if name not in enforced)
 
 
-def _starts_with_key(text: str) -> bool:
+def starts_with_key(text: str) -> bool:
     """Say whether a line starts with a key, also with one of a type that is not supported."""
     key_type, rest = cut_word(text)
     if key_type in KEY_TYPES:
@@ -84,17 +86,23 @@ def load_authorized_keys(
     KeyPermissionsError.  A missing file raises FileNotFoundError; what is no plain file, TrustFileError.
     """
     place = os.fspath(path)
+    with open_users_file(place, uid, home) as stream:
+        return _read(stream, place, key)
+
+
+def open_users_file(path: str, uid: int | None, home: str | None) -> BinaryIO:
+    """Open a file that a user may have put there; with `uid` and `home`, check who else could write it."""
     # Without O_NONBLOCK a pipe that a user put there would hold the server up.
-    descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise TrustFileError("not a plain file", place)
+            raise TrustFileError("not a plain file", path)
         if uid is not None and home is not None:
-            check_strict_modes(place, uid, home, descriptor)
-        with open(descriptor, "rb", closefd=False) as stream:
-            return _read(stream, place, key)
-    finally:
+            check_strict_modes(path, uid, home, descriptor)
+        return open(descriptor, "rb")
+    except BaseException:
         os.close(descriptor)
+        raise
 
 
 def _read(stream: BinaryIO, path: str, key: PublicKey | None) -> AuthorizedKeys:
@@ -162,13 +170,3 @@ def _unescaped(text: str, position: int) -> Iterator[tuple[int, str | None]]:
         else:
             position += 1
             yield position, text[position - 1]
-
-
-__all__ = [
-    "AuthorizedEntry",
-    "AuthorizedKeys",
-    "check_strict_modes",
-    "load_authorized_keys",
-    "parse_authorized_keys",
-    "parse_options",
-]

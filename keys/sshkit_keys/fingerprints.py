@@ -1,7 +1,8 @@
 """Short forms of a public key for people: fingerprints and the picture of OpenSSH.
 
 Called by keys, commands and logs.  "SHA256:" is followed by base64 without its padding, "MD5:" by hex
-pairs (RFC 4716 section 4); the picture is the "drunken bishop" walk over a field of 17 by 9.
+pairs (RFC 4716 section 4); the picture is the "drunken bishop" walk over a field of 17 by 9; bubble-babble
+makes words that can be read aloud.
 """
 
 from .errors import UnsupportedKey
@@ -12,6 +13,9 @@ FINGERPRINT_HASHES = ("sha256", "md5")
 _WIDTH, _HEIGHT = 17, 9
 # Visits of a square from none upwards; the last two mark the start and the end of the walk.
 _SYMBOLS = " .o+=*BOX@%&#/^SE"
+
+_VOWELS = "aeiouy"
+_CONSONANTS = "bcdfghklmnprstvzx"
 
 
 def _digest(blob: bytes, hash_name: str) -> bytes:
@@ -32,6 +36,34 @@ def fingerprint(blob: bytes, hash_name: str = "sha256") -> str:
     from binascii import b2a_base64
 
     return "SHA256:" + b2a_base64(digest, newline=False).decode("ascii").rstrip("=")
+
+
+def bubble_babble(blob: bytes) -> str:
+    """Return the SHA-1 hash of a key blob as words: "xesop-...-xox" (draft-huima-babble-01).
+
+    Only `ssh-keygen -B` still shows it; its hash is too weak to decide on a key by.
+    """
+    import hashlib
+
+    digest = hashlib.sha1(blob, usedforsecurity=False).digest()
+    words = ["x"]
+    checksum = 1
+    for i in range(0, len(digest) - 1, 2):
+        first, second = digest[i], digest[i + 1]
+        words += _syllable(first, checksum)
+        words += (_CONSONANTS[second >> 4], "-", _CONSONANTS[second & 15])
+        checksum = (checksum * 5 + first * 7 + second) % 36
+    # The hash has an even number of bytes, so that the last syllable holds the checksum alone.
+    words += (_VOWELS[checksum % 6], _CONSONANTS[16], _VOWELS[checksum // 6], "x")
+    return "".join(words)
+
+
+def _syllable(octet: int, checksum: int) -> tuple[str, str, str]:
+    return (
+        _VOWELS[((octet >> 6 & 3) + checksum) % 6],
+        _CONSONANTS[octet >> 2 & 15],
+        _VOWELS[((octet & 3) + checksum // 6) % 6],
+    )
 
 
 def randomart(blob: bytes, title: str, hash_name: str = "sha256") -> str:

@@ -11,7 +11,6 @@ from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import cache
-from hmac import digest as hmac
 from typing import NamedTuple
 
 from .errors import KeyFileError, TrustFileError, UnsupportedKey
@@ -137,6 +136,8 @@ class _File:
 
     def about(self, names: list[str], warnings: list[str]) -> Iterator[HostEntry]:
         """Yield the lines about any of the names that host_name made."""
+        from hmac import digest as hmac
+
         numbers: set[int] = {number for number, entry in self.made.items() if entry is not None}
         for name in names:
             wanted = name.encode("utf-8", "surrogateescape")

@@ -6,6 +6,7 @@ limits become the options of the one grant that the line's key earned (R4).
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sshkit_keys.authorized_options import parse_expiry, parse_list
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.host_patterns import matches_glob
 from sshkit_keys.text import printable, quoted
@@ -59,16 +60,10 @@ def limits_of(entry: "AuthorizedEntry", source: str) -> KeyLimits:
     if unknown:
         names = ", ".join(printable(name) for name in unknown)
         raise LineRefused(f"{place}: the option {names} is not obeyed here, so the line is ignored")
-    for name in ("command", "expiry-time", "from"):
-        if name in options and len(options[name]) != 1:
-            raise LineRefused(f"{place}: the option {name} needs one value, so the line is ignored")
-    for name in options.keys() - {"command", "expiry-time", "from"}:
-        if options[name]:
-            raise LineRefused(f"{place}: the option {name} takes no value, so the line is ignored")
     if "from" in options:
         _check_source(options["from"][0], source, place)
     if "expiry-time" in options:
-        _check_expiry(options["expiry-time"][0], place)
+        _check_expiry(options["expiry-time"], place)
 
     def permitted(name: str) -> bool:
         # Among several of these the last one counts in sshd; here a refusal does, wherever it stands.
@@ -85,7 +80,7 @@ def limits_of(entry: "AuthorizedEntry", source: str) -> KeyLimits:
 
 
 def _check_source(text: str, source: str, place: str) -> None:
-    patterns = [pattern.strip() for pattern in text.split(",") if pattern.strip()]
+    patterns = parse_list(text)
     for pattern in patterns:
         # Names are not looked up, so an exception for a name could not be obeyed.
         if pattern.startswith("!") and not is_address_pattern(pattern[1:]):
@@ -115,19 +110,10 @@ def address_matches(address: str, pattern: str) -> bool:
         return False
 
 
-def _check_expiry(text: str, place: str) -> None:
-    """Refuse a line whose time, YYYYMMDD[HHMM[SS]][Z], is over or cannot be read."""
-    from calendar import timegm
-    from time import mktime, strptime, time
+def _check_expiry(texts: tuple[str, ...], place: str) -> None:
+    """Refuse a line whose time is over; the earliest counts."""
+    from time import time
 
-    plain = text.removesuffix("Z").removesuffix("z")
-    form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(plain))
-    if form is None or not plain.isascii() or not plain.isdecimal():
-        raise LineRefused(f"{place}: expiry-time={quoted(text)} is not a time")
-    try:
-        parts = strptime(plain, form)
-        end = mktime(parts) if plain == text else timegm(parts)
-    except (ValueError, OverflowError):
-        raise LineRefused(f"{place}: expiry-time={quoted(text)} is not a time") from None
-    if time() >= end:
-        raise LineRefused(f"{place}: the key expired at {text}")
+    for text in texts:
+        if time() >= parse_expiry(text):
+            raise LineRefused(f"{place}: the key expired at {text}")

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from sshkit_keys import (
     parse_authorized_keys,
 )
 from sshkit_keys.authorized_keys import parse_options
+from sshkit_keys.wire import string
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -111,8 +113,9 @@ def test_a_damaged_line_is_a_warning_with_its_place_and_the_rest_counts(a: Publi
 
 
 def test_an_unsupported_key_type_is_named_in_the_warning() -> None:
-    found = parse_authorized_keys(b"ssh-dss AAAAB3NzaC1kc3MAAAABAQ==", "ak")
-    assert found.warnings == ["ak:1: key type 'ssh-dss' is not supported"]
+    for name in ("ssh-dss", "ssh-xmss@openssh.com"):
+        found = parse_authorized_keys(f"{name} {b64encode(string(name)).decode()}".encode(), "ak")
+        assert found.warnings == [f"ak:1: key type '{name}' is not supported"]
 
 
 def test_a_key_that_turns_out_damaged_names_its_place() -> None:
