@@ -135,6 +135,7 @@ def read_putty(data: bytes, place: str = "") -> PuttyFile:
         raise KeyFormatError(f"{len(sealed)} encrypted bytes are not whole blocks", lines.here)
     mac = lines.hexadecimal("Private-MAC")
     if any(line.strip() for line in lines.lines[lines.number :]):
+        lines.number += 1
         raise KeyFormatError("text after the end of the key", lines.here)
     return PuttyFile(public, int(version), key_type, encryption, comment, blob, derivation, sealed, mac)
 
