@@ -76,16 +76,28 @@ class Waiting:
 
     __slots__ = ("deadline", "deferred", "read")
 
-    def __init__(self, deferred: "Deferred[Any]", read: Callable[[bytes], Any]) -> None:
+    def __init__(
+        self,
+        deferred: "Deferred[Any]",
+        read: Callable[[bytes], Any],
+        clock: "Clock",
+        seconds: float,
+        what: str,
+    ) -> None:
         self.deferred: Deferred[Any] | None = deferred
         self.read = read
-        self.deadline: DelayedCall | None = None
+        error = AgentTimeout(f"{what} did not end within {seconds:g} s")
+        self.deadline: DelayedCall = clock.call_later(seconds, self.settle, error)
+
+    def give_up(self) -> None:
+        """Want no answer any more; it is still to come, and is dropped then."""
+        self.deferred = None
+        self.deadline.cancel()
 
     def settle(self, outcome: Any) -> None:
         """Fire, unless whoever asked has given up."""
-        deferred, self.deferred = self.deferred, None
-        if self.deadline is not None:
-            self.deadline.cancel()
+        deferred = self.deferred
+        self.give_up()
         if deferred is None:
             return
         if isinstance(outcome, Exception):
@@ -293,8 +305,8 @@ class AgentClient:
                 self._answered(self._waiting.popleft(), payload)
         except WireError as error:
             self._end(f"broke the protocol: {error}")
-            if self._transport is not None:
-                self._transport.abort()
+            assert self._transport is not None  # which has given us the data
+            self._transport.abort()
 
     def eof_received(self) -> bool:
         return False
@@ -358,17 +370,8 @@ class AgentClient:
             return fail(AgentError(f"a request of {len(payload)} bytes is too large for any agent"))
         seconds = self._timeout if timeout is None else timeout
 
-        def give_up(_: object) -> None:
-            waiting.deferred = None  # its answer is still to come, and is dropped then
-            if waiting.deadline is not None:
-                waiting.deadline.cancel()
-
-        def expired() -> None:
-            waiting.settle(AgentTimeout(f"{self.name}: {what} did not end within {seconds:g} s"))
-
-        deferred: Deferred[T] = Deferred(give_up)
-        waiting = Waiting(deferred, read)
-        waiting.deadline = self._clock.call_later(seconds, expired)
+        deferred: Deferred[T] = Deferred(lambda _: waiting.give_up())
+        waiting = Waiting(deferred, read, self._clock, seconds, f"{self.name}: {what}")
         self._waiting.append(waiting)
         self._transport.write(messages.frame(payload))
         return deferred

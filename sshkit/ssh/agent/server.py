@@ -246,8 +246,6 @@ class AgentServer:
             self.agent.tell(request, "failed", str(error))
         else:
             self.agent.tell(request, "failed", f"internal error: {type(error).__name__}")
-            if not isinstance(error, Exception):
-                failure.raise_exception()
             _report("a request to the agent failed", error)
         return answer
 

@@ -7,8 +7,6 @@ the connection to a session is passed on, so that an agent behind it can enforce
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sshkit_keys.errors import SSHKitError
-
 from sshkit.deferred import Deferred, Failure, gather, maybe_deferred, succeed
 from sshkit.ssh.agent.client import AgentClient, AgentKey
 from sshkit.ssh.agent.messages import SESSION_BIND
@@ -107,10 +105,8 @@ class Upstreams:
         keys: list[AgentKey] = []
         problems: list[str] = []
         for outcome in outcomes:
-            if isinstance(outcome, (SSHKitError, OSError)):  # TimeoutError is one
-                problems.append(str(outcome))
-            elif isinstance(outcome, BaseException):
-                raise outcome
+            if isinstance(outcome, BaseException):
+                problems.append(str(outcome) or type(outcome).__name__)
             else:
                 client, found = outcome
                 for key in found:

@@ -427,3 +427,30 @@ def test_closing_the_agent_ends_its_connections() -> None:
     assert client.lost
     assert world.agent.connections == set()
     world.agent.close()
+
+
+def test_a_key_that_went_while_the_policy_was_asked_is_not_removed_again() -> None:
+    answer: Deferred[bool] = Deferred()
+    world = World(policy=lambda request: answer)
+    world.keyring.add(ED25519)
+    removing = world.connect().remove(ED25519.public)
+    world.settle()
+    world.keyring.clear()
+    answer.callback(True)
+    assert isinstance(world.error(removing), AgentRefused)
+
+
+def test_r40_without_a_program_that_knows_tokens_there_are_none() -> None:
+    world = World()
+    assert isinstance(world.error(world.connect().add_smartcard("/usr/lib/x.so")), AgentRefused)
+    assert world.outcomes[-1] == ("add-token", "refused", "this agent loads no libraries")
+
+
+def test_a_connection_that_has_ended_can_be_ended_again() -> None:
+    world = World()
+    world.connect()
+    server = world.server
+    for _ in range(2):
+        server.abort()
+        world.settle()
+    assert world.agent.connections == set()
