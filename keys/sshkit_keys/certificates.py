@@ -314,21 +314,24 @@ def parse_certificate(
     return certificate
 
 
-def parse_key_or_certificate(blob: bytes | memoryview, comment: str = "", place: str = "") -> PublicKey:
+def parse_key_or_certificate(
+    blob: bytes | memoryview, comment: str = "", place: str = "", *, allow_sha1: bool = False
+) -> PublicKey:
     """Read a blob that may be a plain key or a certificate, where both are at home."""
     try:
         name = WireReader(blob).text("key type")
     except WireError as error:
         raise KeyFormatError(f"the public key is damaged: {error}", place) from None
     if name in CERTIFICATE_TYPES:
-        return parse_certificate(blob, comment, place)
+        return parse_certificate(blob, comment, place, allow_sha1=allow_sha1)
     return parse_public_key(blob, comment, place)
 
 
-def parse_key_or_certificate_line(text: str, place: str = "") -> PublicKey:
+def parse_key_or_certificate_line(text: str, place: str = "", *, allow_sha1: bool = False) -> PublicKey:
     """Read a line of a .pub or -cert.pub file: type, base64, and the comment to the end of the line."""
     fields = text.strip().split(None, 2)
     if len(fields) < 2:
         raise KeyFormatError("not a public key line", place)
     blob = decode_blob(fields[0], fields[1], place)
-    return parse_key_or_certificate(blob, fields[2] if len(fields) == 3 else "", place)
+    comment = fields[2] if len(fields) == 3 else ""
+    return parse_key_or_certificate(blob, comment, place, allow_sha1=allow_sha1)

@@ -7,7 +7,7 @@ by themselves or by a hash, and certificates by serial or key id of one authorit
 import os
 from collections.abc import Iterator
 
-from .certificates import Certificate, parse_certificate
+from .certificates import SUFFIX, Certificate, parse_certificate
 from .errors import KeyFormatError, RevokedKeyError, UnsupportedKey, WireError
 from .file_access import read_descriptor
 from .fingerprints import fingerprint
@@ -250,8 +250,6 @@ def _read_lines(target: RevocationList, data: bytes, place: str) -> None:
         if len(words) < 2:
             raise KeyFormatError("not a public key line", here)
         blob = decode_blob(words[0], words[1], here)
-        try:
-            blob = parse_certificate(blob, place=here).key.blob
-        except UnsupportedKey:
-            pass  # a plain key, then
+        if words[0].endswith(SUFFIX):
+            blob = parse_certificate(blob, place=here, allow_sha1=True).key.blob
         target.keys.add(blob)

@@ -45,13 +45,13 @@ def _read_line(
     elif word == "hash":
         target.revoke_fingerprint(rest, place)
     elif word in ("key", "sha1", "sha256"):
-        key = parse_key_or_certificate_line(rest, place)
+        key = parse_key_or_certificate_line(rest, place, allow_sha1=True)
         if word == "key":
             target.revoke_key(key, explicit=True)
         else:
             target.revoke_hash(key, word)
     else:
-        target.revoke_key(parse_key_or_certificate_line(text, place))
+        target.revoke_key(parse_key_or_certificate_line(text, place, allow_sha1=True))
 
 
 def _serials(text: str, place: str) -> tuple[int, int]:
