@@ -3,12 +3,12 @@
 import os
 from typing import TYPE_CHECKING, cast
 
+from sshkit.deferred import CancelledError, Failure
 from sshkit.opening import Opening
 from sshkit.ssh.agent.client import AgentClient
 from sshkit.ssh.agent.errors import AgentUnavailable
 
 if TYPE_CHECKING:
-    from sshkit.deferred import Failure
     from sshkit.interfaces import Reactor
 
 CONNECT_TIMEOUT = 10.0  #: seconds for the connection, and for each answer of the agent itself
@@ -41,11 +41,13 @@ def connect_agent(
     )
     opening: Opening[AgentClient] = Opening(lambda _: connecting.cancel())
 
-    def failed(failure: "Failure") -> None:
-        if not opening.called:
-            error = AgentUnavailable(f"no agent to talk to: {failure.exception}")
-            error.__cause__ = failure.exception
-            opening.errback(error)
+    def failed(failure: Failure) -> None:
+        if isinstance(failure.exception, CancelledError):
+            opening.errback(failure)
+            return
+        error = AgentUnavailable(f"no agent to talk to: {failure.exception}")
+        error.__cause__ = failure.exception
+        opening.errback(error)
 
     connecting.add_callbacks(opening.callback, failed)
     return opening

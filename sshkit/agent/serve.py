@@ -8,7 +8,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from sshkit.agent.connect import connect_agent
-from sshkit.deferred import Deferred, Failure
+from sshkit.deferred import Deferred
 from sshkit.opening import Opening
 from sshkit.ssh.agent.keyring import Keyring
 from sshkit.ssh.agent.policy import Audit, Client, Confirm, Policy, Restrictions
@@ -103,12 +103,8 @@ def serve_agent(
             return opening
     binding = engine.listen_unix(place, agent.make_protocol, mode=SOCKET_MODE)
 
-    def failed(failure: Failure) -> None:
-        if not opening.called:
-            opening.errback(failure)
-
     binding.add_callbacks(
-        lambda listener: opening.callback(AgentListener(agent, listener, place, owns_keys)), failed
+        lambda listener: opening.callback(AgentListener(agent, listener, place, owns_keys)), opening.errback
     )
     return opening
 

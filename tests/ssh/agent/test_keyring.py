@@ -79,7 +79,7 @@ def test_whoever_guesses_again_at_once_waits_again() -> None:
     lock.open(b"guess").add_callback(again)
     for wait in (0.1, 0.2, 0.3):
         before = len(answers)
-        clock.advance(wait - 0.01)
+        clock.advance(wait / 2)
         assert len(answers) == before
-        clock.advance(0.02)
+        clock.advance(wait / 2 + 0.001)
     assert answers == [False] * 3
