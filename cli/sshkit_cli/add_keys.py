@@ -245,7 +245,7 @@ class Session:
         """Give the key once more with the certificate beside it, if there is one."""
         certificate = self._certificate(path, key.public)
         if certificate is None:
-            return not os.path.exists(path)
+            return not (self.options.certificates_only or os.path.exists(path))
         lifetime = self.options.lifetime
         if not self.options.keep_certificates and certificate.valid_before != FOR_EVER:
             left = certificate.valid_before + GRACE - int(time())
@@ -320,8 +320,7 @@ class Session:
                         passphrase = self._passphrase
                         continue
                 except WrongPassphrase:
-                    if passphrase is not self._passphrase or self._passphrase is None:
-                        prompt = f"Bad passphrase, try again for {shown}{confirmed}: "
+                    pass  # the one that opened another file, or a typing error
                 self._passphrase = None
                 passphrase = await self._ask(prompt)
                 if not passphrase:
@@ -343,12 +342,12 @@ class Session:
         except (OSError, SSHKitError) as error:
             _say(f"Bad key file {printable(path)}: {_cause(error)}")
             return False
-        good = options.certificates_only or await self._remove_one(agent, key, path)
+        good = not options.certificates_only and await self._remove_one(agent, key, path)
         if not options.keys_only:
             beside = f"{path}-cert.pub"
             certificate = self._certificate(beside, key)
             if certificate is not None:
-                good = await self._remove_one(agent, certificate, beside) and good
+                good = await self._remove_one(agent, certificate, beside) or good
         return good
 
     async def _remove_stdin(self, agent: "AgentClient") -> bool:

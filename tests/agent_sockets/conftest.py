@@ -35,13 +35,13 @@ class ServedAgent:
         return {**os.environ, "SSH_AUTH_SOCK": self.path, "HOME": str(self.folder)}
 
     def run(
-        self, *argv: str, status: int = 0, stdin: bytes = b"", **environment: str
+        self, *argv: str, status: int = 0, stdin: bytes = b"", environment: dict[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """Run a program that uses the agent; its exit status must be `status`."""
         done = subprocess.run(
             argv,
             input=stdin,
-            env={**self.environment, **environment},
+            env={**self.environment, **(environment or {})},
             capture_output=True,
             timeout=PATIENCE,
             check=False,

@@ -8,9 +8,11 @@ from getpass import getuser
 from pathlib import Path
 
 import asyncssh
-import paramiko
+import paramiko  # type: ignore[import-untyped]
 import pytest
-from sshkit_keys import load_public_key, sign_certificate
+from sshkit_keys import load_public_key, sign_certificate, write_private_key
+from sshkit_keys.security_keys import SKEd25519PrivateKey, SKEd25519PublicKey
+from sshkit_keys.wire import WireReader, string
 
 from tests.agent_sockets.conftest import ServedAgent
 from tests.interop.peers import BACKPORTS
@@ -91,22 +93,35 @@ def test_ssh_add_locks_and_unlocks(agent: ServedAgent, ssh_add: str) -> None:
     for script in (answer, wrong):
         script.chmod(0o700)
     right = {"SSH_ASKPASS": str(answer), "SSH_ASKPASS_REQUIRE": "force"}
-    agent.run(ssh_add, "-x", **right)
+    agent.run(ssh_add, "-x", environment=right)
     assert "no identities" in agent.run(ssh_add, "-l", status=1).stdout
     agent.run(ssh_add, f"{agent.folder}/id", status=1)
-    agent.run(ssh_add, "-X", status=1, SSH_ASKPASS=str(wrong), SSH_ASKPASS_REQUIRE="force")
-    agent.run(ssh_add, "-X", **right)
+    agent.run(ssh_add, "-X", status=1, environment={**right, "SSH_ASKPASS": str(wrong)})
+    agent.run(ssh_add, "-X", environment=right)
     agent.run(ssh_add, "-l")
     assert "secret word" not in repr([event.to_dict() for event in agent.events])
 
 
 @pytest.mark.parametrize("ssh_add", SSH_ADDS)
+def test_ssh_add_adds_a_security_key_without_a_library(agent: ServedAgent, ssh_add: str) -> None:
+    raw = agent.key("other").public.blob[-32:]
+    name = "sk-ssh-ed25519@openssh.com"
+    fields = string(raw) + string("ssh:")
+    public = SKEd25519PublicKey.read(name, WireReader(fields), string(name) + fields, "sk")
+    key = SKEd25519PrivateKey(public, b"handle", 1)
+    write_private_key(agent.folder / "sk", key.to_openssh(random_bytes=os.urandom))
+    agent.run(ssh_add, "-S", "internal", f"{agent.folder}/sk")
+    assert f"{public.fingerprint()} sk (ED25519-SK)" in agent.run(ssh_add, "-l").stdout
+    agent.run(ssh_add, "-S", "/usr/lib/libevil.so", f"{agent.folder}/sk", status=1)
+
+
+@pytest.mark.parametrize("ssh_add", SSH_ADDS)
 def test_r40_ssh_add_cannot_make_the_agent_load_a_library(agent: ServedAgent, ssh_add: str) -> None:
     environment = {"SSH_ASKPASS": "/bin/true", "SSH_ASKPASS_REQUIRE": "force"}
-    agent.run(ssh_add, "-s", "/usr/lib/libtoken.so", status=1, **environment)
+    agent.run(ssh_add, "-s", "/usr/lib/libtoken.so", status=1, environment=environment)
     assert agent.events[-1].outcome == "refused"
     assert agent.events[-1].request.provider == "/usr/lib/libtoken.so"
-    agent.run(ssh_add, "-e", "/usr/lib/libtoken.so", status=1, **environment)
+    agent.run(ssh_add, "-e", "/usr/lib/libtoken.so", status=1, environment=environment)
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +282,7 @@ def test_asyncssh_lists_and_signs(agent: ServedAgent) -> None:
             pairs = list(await client.get_keys())
             assert [pair.public_data for pair in pairs] == [key.public.blob for key in keys]
             for key, pair in zip(keys, pairs, strict=True):
-                signature = await pair.sign_async(b"data")
+                signature = await pair.sign_async(b"data")  # type: ignore[attr-defined]
                 label = signature[4 : 4 + signature[3]].decode()
                 key.public.verify(label, b"data", signature)
 

@@ -150,7 +150,7 @@ def test_the_system_tells_who_connects(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_agents_are_chained_by_their_sockets(agent: ServedAgent, serve: Callable[..., ServedAgent]) -> None:
-    agent.thread.do(lambda: agent.listener.keyring.add(KEY) and None)
+    agent.listener.keyring.add(KEY)
     front = serve(upstreams=[agent.path, str(agent.folder / "nobody")])
 
     async def main() -> None:

@@ -228,7 +228,7 @@ def test_a_policy_that_is_none_is_refused(name: str, capsys: pytest.CaptureFixtu
 
 
 def test_a_policy_is_a_function_of_a_module() -> None:
-    assert agent_run.load_policy("os.path:basename") is os.path.basename
+    assert agent_run.load_policy("os.path:basename").__name__ == "basename"
 
 
 # In this process.
@@ -241,8 +241,13 @@ class Front:
         self.done: list[str] = []
         self.path = str(home / "socket")
         self.home = home
-        monkeypatch.setattr(agent_secrets, "protect_memory", lambda: self.done.append("protected") or ["x"])
+        monkeypatch.setattr(agent_secrets, "protect_memory", self.protect)
         self.out = self.err = ""
+
+    def protect(self) -> list[str]:
+        """Stand in for what would change the test's own process."""
+        self.done.append("protected")
+        return ["x"]
 
     def run(
         self, *argv: str, play: Callable[[], Any], end: int = signal.SIGTERM, foreground: str = "-D"
@@ -509,9 +514,10 @@ def test_the_child_tells_the_parent_how_it_went(
         return 0
 
     monkeypatch.setattr(agent_run.Service, "run", serve)
-    with monkeypatch.context() as patch, pytest.raises(Exited):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "dup2", lambda fd, other, inheritable: did.append(f"fd {other}"))
-        agent_run.start(Options(address=str(home / "s"), command=("ls",)))
+        with pytest.raises(Exited):
+            agent_run.start(Options(address=str(home / "s"), command=("ls",)))
     assert did == ["setsid", "/", "fd 0", "fd 1", "fd 2"]
     assert statuses == [0 if error is None else 1]
     if error is not None:
