@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from getpass import getuser
 from pathlib import Path
@@ -14,7 +15,7 @@ from sshkit_keys import load_public_key, sign_certificate, write_private_key
 from sshkit_keys.security_keys import SKEd25519PrivateKey, SKEd25519PublicKey
 from sshkit_keys.wire import WireReader, string
 
-from tests.agent_sockets.conftest import ServedAgent
+from tests.agent_sockets.conftest import PATIENCE, ServedAgent
 from tests.interop.peers import BACKPORTS
 from tests.peers import RealSshd
 
@@ -150,12 +151,22 @@ def hosts(agent: ServedAgent, alpha: RealSshd, beta: RealSshd) -> Path:
     return path
 
 
-def ssh(server: RealSshd, hosts: Path, *options: str) -> list[str]:
+SSHS = [
+    pytest.param("ssh", id="9.2", marks=pytest.mark.peer("ssh")),
+    pytest.param(
+        str(NEW / "ssh"),
+        id="10.0",
+        marks=pytest.mark.skipif(not (NEW / "ssh").exists(), reason="no OpenSSH 10 unpacked"),
+    ),
+]
+
+
+def ssh(server: RealSshd, hosts: Path, *options: str, program: str = "ssh") -> list[str]:
     """Return the words that log in at a server with what the agent has."""
-    program = shutil.which("ssh")
-    assert program is not None
+    path = shutil.which(program)
+    assert path is not None
     settings = (f"UserKnownHostsFile={hosts}", "GlobalKnownHostsFile=none", "BatchMode=yes")
-    words = [program, "-F", "none", *(word for setting in settings for word in ("-o", setting))]
+    words = [path, "-F", "none", *(word for setting in settings for word in ("-o", setting))]
     words += ["-o", "IdentityFile=none", "-p", str(server.port), *options]
     return [*words, f"{getuser()}@127.0.0.1"]
 
@@ -198,16 +209,17 @@ def test_ssh_logs_in_with_a_certificate_of_the_agent(agent: ServedAgent, tmp_pat
 
 
 @pytest.mark.peer("sshd")
-@pytest.mark.peer("ssh")
+@pytest.mark.parametrize("program", SSHS)
 def test_a_forwarded_agent_logs_in_at_the_next_host(
-    agent: ServedAgent, alpha: RealSshd, beta: RealSshd, hosts: Path
+    agent: ServedAgent, alpha: RealSshd, beta: RealSshd, hosts: Path, program: str
 ) -> None:
     agent.key("id")
     trust(alpha, agent, "id")
     trust(beta, agent, "id")
     agent.run("ssh-add", f"{agent.folder}/id")
-    inner = " ".join(ssh(beta, hosts))
-    assert agent.run(*ssh(alpha, hosts, "-A"), f"{inner} echo there").stdout == "there\n"
+    inner = " ".join(ssh(beta, hosts, program=program))
+    words = ssh(alpha, hosts, "-A", program=program)
+    assert agent.run(*words, f"{inner} echo there").stdout == "there\n"
     signed = [event.request for event in agent.events if event.request.action == "sign"]
     assert [request.forwarded for request in signed] == [False, True]
     assert [binding.host_key for binding in signed[-1].bindings] == [
@@ -302,3 +314,48 @@ def test_paramiko_lists_and_signs(agent: ServedAgent, monkeypatch: pytest.Monkey
             key.public.verify(algorithm, b"data", theirs.sign_ssh_data(b"data", algorithm))
     finally:
         client.close()
+
+
+REAL_AGENTS = [
+    pytest.param("ssh-agent", id="9.2", marks=pytest.mark.peer("ssh-agent")),
+    pytest.param(
+        str(NEW / "ssh-agent"),
+        id="10.0",
+        marks=pytest.mark.skipif(not (NEW / "ssh-agent").exists(), reason="no OpenSSH 10 unpacked"),
+    ),
+]
+
+
+@pytest.mark.peer("sshd")
+@pytest.mark.peer("ssh")
+@pytest.mark.parametrize("program", REAL_AGENTS)
+def test_a_real_agent_behind_ours_keeps_its_own_limits(
+    serve: Serve, alpha: RealSshd, beta: RealSshd, program: str, tmp_path: Path
+) -> None:
+    path = shutil.which(program)
+    assert path is not None
+    behind = str(tmp_path / "behind")
+    process = subprocess.Popen([path, "-D", "-a", behind], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        front = serve(upstreams=[behind])
+        front.key("id")
+        trust(alpha, front, "id")
+        trust(beta, front, "id")
+        known = front.folder / "hosts"
+        kind, text = alpha.host_key.public.to_line().split(" ")[:2]
+        lines = [server.known_line(server.host_key) for server in (alpha, beta)]
+        known.write_text("".join([*lines, f"alpha {kind} {text}\n"]))
+        front.run(
+            *("ssh-add", "-H", str(known), "-h", "alpha", f"{front.folder}/id"),
+            environment={"SSH_AUTH_SOCK": behind},
+        )
+        assert len(front.listener.keyring) == 0
+        assert front.run(*ssh(alpha, known), "echo here").stdout == "here\n"
+        front.run(*ssh(beta, known), "echo here", status=255)
+        inner = " ".join(ssh(beta, known))
+        front.run(*ssh(alpha, known, "-A"), f"{inner} echo there", status=255)
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
