@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from time import time
 from typing import TYPE_CHECKING
 
-from sshkit_keys.certificate_options import DEFAULT_USER_EXTENSIONS, EXTENSIONS
+from sshkit_keys.certificate_options import DEFAULT_USER_EXTENSIONS, EXTENSIONS, check_address_list
 from sshkit_keys.certificate_times import FOREVER, format_validity, parse_validity
 from sshkit_keys.certificates import Certificate, parse_key_or_certificate_line
 from sshkit_keys.errors import CertificateError, KeyFileError, KeyFormatError
@@ -71,6 +71,8 @@ class CertificatePlan:
         elif name in _LATE and value:
             if name in self.critical:
                 raise CertificateError(f"{name} already specified")
+            if name == "source-address":
+                check_address_list(value)
             self.critical[name] = value
         elif setting == "verify-required":
             self.critical[setting] = ""

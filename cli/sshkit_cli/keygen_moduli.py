@@ -127,13 +127,8 @@ def is_prime(number: int, tests: int) -> bool:
 
 
 def generator_of(p: int, wanted: int = 0) -> int:
-    """Return 2, 3 or 5 for a safe prime, as its residues say; 0 if none fits or another is wanted."""
-    if p % 24 == 11:
-        found = 2
-    elif p % 12 == 5:
-        found = 3
-    else:
-        found = 5 if p % 10 in (3, 7) else 0
+    """Return 2 or 5, a generator of a safe prime's large subgroup; 0 if neither is, or another is wanted."""
+    found = 2 if p % 24 == 11 else 5 if p % 10 in (3, 7) else 0
     return found if wanted in (0, found) else 0
 
 

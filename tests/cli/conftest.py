@@ -1,9 +1,13 @@
 """A real sshd for all tests of the commands, and a user with a home of his own."""
 
-from collections.abc import Iterator
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sshkit_cli import keygen
 
 from tests.cli.user import PtyUser
 from tests.peers import RealSshd
@@ -42,3 +46,31 @@ def user() -> Iterator[PtyUser]:
     pty_user = PtyUser()
     yield pty_user
     pty_user.close()
+
+
+@pytest.fixture
+def run_keygen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run sshkit-keygen in the test's folder, without a terminal; returns status, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("SSH_ASKPASS", "SSH_AUTH_SOCK"):
+        monkeypatch.delenv(name, raising=False)
+    real = os.open
+
+    def no_terminal(path: str, *arguments: int, **options: int) -> int:
+        if path == "/dev/tty":
+            raise OSError(6, "No such device or address")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", no_terminal)
+
+    def command(*arguments: str | Path, stdin: str | bytes = "") -> tuple[int, str, str]:
+        typed = stdin if isinstance(stdin, bytes) else stdin.encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed)))
+        status = keygen.main([os.fspath(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return command

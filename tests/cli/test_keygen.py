@@ -1,6 +1,5 @@
 """sshkit-keygen does what fingers that know ssh-keygen expect."""
 
-import io
 import os
 import pty
 import re
@@ -28,26 +27,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in the test's folder, without a terminal; returns status, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    real = os.open
-
-    def no_terminal(path: str, *arguments: int, **options: int) -> int:
-        if path == "/dev/tty":
-            raise OSError(6, "No such device or address")
-        return real(path, *arguments, **options)
-
-    monkeypatch.setattr(os, "open", no_terminal)
-
-    def command(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        status = keygen.main(list(arguments))
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return command
+def run(run_keygen: Run) -> Run:
+    return run_keygen
 
 
 @pytest.fixture(scope="module")
