@@ -39,7 +39,7 @@ def choose(home: str, in_temporary: bool) -> Place:
             return Place(path)
     from tempfile import mkdtemp
 
-    own = mkdtemp(prefix="ssh-", dir=os.environ.get("TMPDIR") or "/tmp")
+    own = mkdtemp(prefix="ssh-", dir=os.path.abspath(os.environ.get("TMPDIR") or "/tmp"))
     return Place(os.path.join(own, f"agent.{os.getpid()}"), own)
 
 

@@ -71,6 +71,8 @@ class Service:
         self.place = place
         self.policy = policy
         self.audit_fd = audit_fd
+        # Absolute, since the daemon leaves its folder.
+        self._upstreams = [os.path.abspath(path) for path in options.upstreams]
         self.parent = 0  #: the command whose end is the agent's, if any
         self._listener: AgentListener | None = None
         self._failure: Failure | None = None
@@ -121,7 +123,7 @@ class Service:
             policy=self.policy,
             confirm=confirmer.confirm,
             audit=self._audit(),
-            upstreams=options.upstreams,
+            upstreams=self._upstreams,
             restrictions=Restrictions(options.websafe, options.remote_tokens, options.providers),
             reactor=reactor,
         )

@@ -29,7 +29,7 @@ from sshkit.ssh.agent.policy import (
 from sshkit.ssh.agent.upstreams import Connect, Upstreams
 
 if TYPE_CHECKING:
-    from sshkit.interfaces import Clock, Transport
+    from sshkit.interfaces import Clock, DelayedCall, Transport
     from sshkit.ssh.agent.constraints import Constraints
 
 #: Gives the keys of a token: called with the library's path, the PIN and the constraints.
@@ -38,6 +38,8 @@ AddToken = Callable[[str, str, "Constraints"], "Sequence[Signer] | Deferred[Sequ
 Identify = Callable[["Transport"], Client | None]
 
 _FAILURE = messages.Failure().encode()
+#: Requests of one connection that are carried out before the others have their turn.
+REQUESTS_A_TURN = 64
 
 
 class Agent:
@@ -121,6 +123,7 @@ class AgentServer:
         "_pending",
         "_request",
         "_transport",
+        "_turn",
         "_working",
         "agent",
         "bindings",
@@ -139,6 +142,7 @@ class AgentServer:
         self._request: AgentRequest | None = None
         self._busy = False  # a request is being carried out
         self._working = False  # `_work` runs, further up the stack
+        self._turn: DelayedCall | None = None  # the next turn of a client that asked for much at once
         self._full = False  # the client does not read its answers
 
     def connection_made(self, transport: "Transport") -> None:
@@ -164,6 +168,8 @@ class AgentServer:
         self._frames.clear()
         self.agent.connections.discard(self)
         self.upstreams.close()
+        if self._turn is not None:
+            self._turn.cancel()
         if self._pending is not None:
             self._pending.cancel()
 
@@ -195,14 +201,16 @@ class AgentServer:
 
     def _work(self) -> None:
         """Carry out what has arrived, as far as answers come at once."""
-        if self._working:
+        if self._working or self._turn is not None:
             return
         self._working = True
+        left = REQUESTS_A_TURN
         try:
             while not (self._busy or self._full) and self._transport is not None:
-                payload = self._frames.next()
+                payload = self._frames.next() if left else None
                 if payload is None:
                     break
+                left -= 1
                 self._carry_out(payload)
         except WireError as error:
             self.agent.tell(self.request("other"), "failed", str(error))
@@ -211,11 +219,17 @@ class AgentServer:
             self._working = False
         transport = self._transport
         if transport is not None:
+            if not left:
+                self._turn = self.agent.clock.call_later(0.0, self._next_turn)
             # Reading goes on while an answer waits, so that a client that leaves is noticed.
             if len(self._frames) > messages.MAX_MESSAGE:
                 transport.pause_reading()
             else:
                 transport.resume_reading()
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        self._work()
 
     def _carry_out(self, payload: bytes) -> None:
         self._busy = True

@@ -35,6 +35,7 @@ from sshkit.ssh.agent.errors import AgentError, AgentRefused, ConstraintError
 from sshkit.ssh.agent.messages import MAX_KEYS, MAX_MESSAGE
 from sshkit.ssh.agent.policy import Restrictions
 from sshkit.ssh.agent.private_keys import encode_key
+from sshkit.ssh.agent.server import REQUESTS_A_TURN
 from tests.ssh.agent.world import (
     AUTHORITY,
     ECDSA,
@@ -325,6 +326,27 @@ def test_r40_a_flood_during_a_question_is_bounded_and_answered_in_order() -> Non
     first, *rest = raw.answers()
     assert first[0] == messages.SIGN_RESPONSE
     assert len(rest) == count // 3 * 3
+
+
+def test_r41_a_flood_of_requests_leaves_turns_to_the_others() -> None:
+    world = World()
+    raw, other = world.raw(), world.connect()
+    raw.transport.write(string(byte(messages.REQUEST_IDENTITIES)) * 10 * REQUESTS_A_TURN)
+    first, second = world.pairs
+    first.settle()
+    assert len(raw.answers()) == REQUESTS_A_TURN
+    listing = other.list_keys()
+    second.settle()
+    assert listing.result() == []
+    raw.transport.write(string(byte(messages.REQUEST_IDENTITIES)))
+    first.settle()
+    assert raw.answers() == []
+    world.settle()
+    assert len(raw.answers()) == 9 * REQUESTS_A_TURN + 1
+    raw.transport.write(string(byte(messages.REQUEST_IDENTITIES)) * 2 * REQUESTS_A_TURN)
+    first.settle()
+    first.cut()
+    assert world.clock.next_due() is None
 
 
 def test_r40_a_thousand_connections_leave_nothing_behind() -> None:

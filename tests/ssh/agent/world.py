@@ -62,6 +62,7 @@ class World:
     def settle(self) -> None:
         """Let everything in flight arrive."""
         for _ in range(20):
+            self.clock.advance(0)
             for pair in self.pairs:
                 pair.settle()
 
