@@ -6,11 +6,21 @@ Names are loaded on use (PEP 562): importing the package costs nothing.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .allowed_signers import (
+        AllowedSigners,
+        load_allowed_signers,
+        parse_allowed_signers,
+    )
     from .authorized_keys import (
         AuthorizedEntry,
         AuthorizedKeys,
         load_authorized_keys,
         parse_authorized_keys,
+    )
+    from .authorized_principals import (
+        AuthorizedPrincipals,
+        load_authorized_principals,
+        parse_authorized_principals,
     )
     from .certificate_options import (
         DEFAULT_USER_EXTENSIONS,
@@ -54,6 +64,7 @@ if TYPE_CHECKING:
         WrongPassphrase,
     )
     from .fingerprints import (
+        bubble_babble,
         fingerprint,
         randomart,
     )
@@ -86,12 +97,28 @@ if TYPE_CHECKING:
         add_host_key,
         format_host_line,
     )
+    from .known_hosts_edit import (
+        hash_hosts,
+        remove_host,
+        update_host_keys,
+    )
     from .revocation import (
         RevocationList,
     )
     from .security_keys import (
         SecurityKeySignature,
         verify_security_key,
+    )
+    from .signatures import (
+        Signature,
+        hash_message,
+        parse_signature,
+        sign_message,
+    )
+    from .sshfp import (
+        SSHFPRecord,
+        parse_sshfp,
+        sshfp_records,
     )
     from .strict_modes import (
         check_strict_modes,
@@ -110,9 +137,30 @@ else:  # hidden from type checkers, whom it would make accept every misspelt nam
 
 
 _HOMES = {
-    "authorized_keys": ("AuthorizedEntry", "AuthorizedKeys", "load_authorized_keys", "parse_authorized_keys"),
-    "certificate_options": ("DEFAULT_USER_EXTENSIONS", "check_source_address"),
-    "certificate_signing": ("CertificateSigner", "sign_certificate"),
+    "allowed_signers": (
+        "AllowedSigners",
+        "load_allowed_signers",
+        "parse_allowed_signers",
+    ),
+    "authorized_keys": (
+        "AuthorizedEntry",
+        "AuthorizedKeys",
+        "load_authorized_keys",
+        "parse_authorized_keys",
+    ),
+    "authorized_principals": (
+        "AuthorizedPrincipals",
+        "load_authorized_principals",
+        "parse_authorized_principals",
+    ),
+    "certificate_options": (
+        "DEFAULT_USER_EXTENSIONS",
+        "check_source_address",
+    ),
+    "certificate_signing": (
+        "CertificateSigner",
+        "sign_certificate",
+    ),
     "certificate_text": ("format_certificate",),
     "certificate_times": (
         "FOREVER",
@@ -144,8 +192,15 @@ _HOMES = {
         "WireError",
         "WrongPassphrase",
     ),
-    "fingerprints": ("fingerprint", "randomart"),
-    "key": ("PrivateKey", "PublicKey"),
+    "fingerprints": (
+        "bubble_babble",
+        "fingerprint",
+        "randomart",
+    ),
+    "key": (
+        "PrivateKey",
+        "PublicKey",
+    ),
     "key_files": (
         "find_public_keys",
         "load_private_key",
@@ -156,7 +211,12 @@ _HOMES = {
         "write_private_key",
         "write_public_key",
     ),
-    "key_types": ("KEY_TYPES", "generate_private_key", "parse_public_key", "parse_public_line"),
+    "key_types": (
+        "KEY_TYPES",
+        "generate_private_key",
+        "parse_public_key",
+        "parse_public_line",
+    ),
     "known_hosts": (
         "HostEntry",
         "HostKeyMatch",
@@ -166,8 +226,27 @@ _HOMES = {
         "add_host_key",
         "format_host_line",
     ),
+    "known_hosts_edit": (
+        "hash_hosts",
+        "remove_host",
+        "update_host_keys",
+    ),
     "revocation": ("RevocationList",),
-    "security_keys": ("SecurityKeySignature", "verify_security_key"),
+    "security_keys": (
+        "SecurityKeySignature",
+        "verify_security_key",
+    ),
+    "signatures": (
+        "Signature",
+        "hash_message",
+        "parse_signature",
+        "sign_message",
+    ),
+    "sshfp": (
+        "SSHFPRecord",
+        "parse_sshfp",
+        "sshfp_records",
+    ),
     "strict_modes": ("check_strict_modes",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -177,8 +256,10 @@ __all__ = [
     "DEFAULT_USER_EXTENSIONS",
     "FOREVER",
     "KEY_TYPES",
+    "AllowedSigners",
     "AuthorizedEntry",
     "AuthorizedKeys",
+    "AuthorizedPrincipals",
     "Certificate",
     "CertificateError",
     "CertificateSigner",
@@ -195,8 +276,10 @@ __all__ = [
     "PublicKey",
     "RevocationList",
     "RevokedKeyError",
+    "SSHFPRecord",
     "SSHKitError",
     "SecurityKeySignature",
+    "Signature",
     "SignatureError",
     "TimeFormatError",
     "TrustFileError",
@@ -204,6 +287,7 @@ __all__ = [
     "WireError",
     "WrongPassphrase",
     "add_host_key",
+    "bubble_babble",
     "check_source_address",
     "check_strict_modes",
     "find_public_keys",
@@ -213,10 +297,16 @@ __all__ = [
     "format_time",
     "format_validity",
     "generate_private_key",
+    "hash_hosts",
+    "hash_message",
+    "load_allowed_signers",
     "load_authorized_keys",
+    "load_authorized_principals",
     "load_private_key",
     "load_public_key",
+    "parse_allowed_signers",
     "parse_authorized_keys",
+    "parse_authorized_principals",
     "parse_certificate",
     "parse_duration",
     "parse_key_or_certificate",
@@ -226,10 +316,16 @@ __all__ = [
     "parse_public_half",
     "parse_public_key",
     "parse_public_line",
+    "parse_signature",
+    "parse_sshfp",
     "parse_time",
     "parse_validity",
     "randomart",
+    "remove_host",
     "sign_certificate",
+    "sign_message",
+    "sshfp_records",
+    "update_host_keys",
     "verify_security_key",
     "write_private_key",
     "write_public_key",
