@@ -6,7 +6,6 @@ Used by ``python -m tests.fuzz.worst_case``, which measures, and by the tests, w
 import struct
 from binascii import b2a_base64
 from collections.abc import Iterator
-from functools import cache
 
 from sshkit_keys.pem import armour
 from sshkit_keys.wire import string, uint32
@@ -186,13 +185,9 @@ def seed_inputs(target: str) -> Iterator[tuple[str, bytes]]:
         yield f"seed {number}, and zeros", (seed + bytes(SIZE))[:SIZE]
 
 
-@cache
-def shared_inputs() -> tuple[tuple[str, bytes], ...]:
-    """Return what every parser is given."""
-    return (*text_inputs(), *key_inputs(), *blob_inputs())
-
-
 def worst_inputs(target: str) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of all inputs for one parser."""
-    yield from shared_inputs()
+    yield from text_inputs()
+    yield from key_inputs()
+    yield from blob_inputs()
     yield from seed_inputs(target)

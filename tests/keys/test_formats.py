@@ -159,7 +159,7 @@ def test_what_is_no_public_key_is_named(data: bytes, error: type[SSHKitError], c
 def test_a_certificate_is_found_among_other_lines(keys: dict[str, PrivateKey]) -> None:
     line = public("certificate").decode()
     damaged = line.replace("AAAA", "AAAB", 1)
-    text = f'from="a b" {line}\n{damaged}\nno-pty "ssh-rsa x\n{keys["rsa"].public.to_line()}\n'
+    text = f'# {line}\nfrom="a b" {line}\n{damaged}\nno-pty "ssh-rsa x\n{keys["rsa"].public.to_line()}\n'
     found = list(find_public_keys(text.encode(), "file"))
     assert [key.key_type for key in found] == ["ssh-ed25519-cert-v01@openssh.com", "ssh-rsa"]
 

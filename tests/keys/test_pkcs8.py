@@ -227,11 +227,15 @@ def test_an_algorithm_that_cryptography_has_not_is_unsupported() -> None:
 def test_a_public_key_that_pem_cannot_hold_is_refused(keys: dict[str, PrivateKey]) -> None:
     class Odd:
         key_type = "ssh-rsa"
-        blob = b"\0\0\0\7ssh-rsa" + b"\0\0\0\1\3" + b"\0\0\0\1\4"
+        blob = b"\0\0\0\7ssh-rsa" + b"\0\0\0\1\3" + b"\0\0\0\1\3"
 
     with pytest.raises(UnsupportedKey, match="this ssh-rsa key cannot be written in PEM"):
         public_handle(Odd())  # type: ignore[arg-type]
-    assert public_handle(parse_private_key(private("pem-dsa")).public)
+
+
+def test_a_dsa_public_key_survives_pem() -> None:
+    key = parse_private_key(private("pem-dsa")).public
+    assert parse_public_file(key.to_spki_pem()) == key
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Revocation lists, binary and of lines."""
 
-from sshkit_keys.revocation import parse_revocation
+from sshkit_keys.revocation import RevocationList
 
 
 def parse(data: bytes) -> None:
-    parse_revocation(data)
+    RevocationList.parse(data, "revoked")
