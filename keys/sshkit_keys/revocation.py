@@ -100,7 +100,7 @@ class RevocationList:
 
         blob = key.blob
         if blob in self.keys:
-            raise self._error(key, what, "by itself")
+            raise self._error(key, what, "by name")
         if self.sha256 and hashlib.sha256(blob).digest() in self.sha256:
             raise self._error(key, what, "by its SHA-256 hash")
         if self.sha1 and hashlib.sha1(blob, usedforsecurity=False).digest() in self.sha1:

@@ -16,6 +16,7 @@ from sshkit_keys import generate_private_key, write_private_key, write_public_ke
 
 import sshkit
 from sshkit.blocking import BlockingServer
+from sshkit.blocking.thread import shared
 from tests.docs.pages import Block, python_blocks
 
 BLOCKS = {block.name: block for block in python_blocks()}
@@ -131,6 +132,17 @@ def backup(stage: Stage, block: Block) -> None:
     assert stage.visited[1].stderr == b"only 'backup' is offered\n"
 
 
+def with_agent(stage: Stage, block: Block) -> None:
+    """A program that asks the user's agent."""
+    path = stage.folder / "running" / "socket"
+    thread = shared()
+    agent = thread.call(lambda: sshkit.serve_agent(path, reactor=thread.reactor), timeout=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSH_AUTH_SOCK", str(path))
+        stage.run(block.text)
+    thread.call(agent.close, timeout=10)
+
+
 def its_test(stage: Stage, block: Block) -> None:
     """A module of tests: its test is run."""
     names = stage.run(block.text)
@@ -147,6 +159,13 @@ SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "docs/client.md:2": (inside, "b'a\\n'\nb'b\\n'\n0\n"),
     "docs/event-core.md:1": (whole, ""),
     "docs/event-core.md:2": (inside, ""),
+    "docs/keys.md:1": (whole, "SHA256:"),
+    "docs/keys.md:2": (whole, "ssh-ed25519-cert-v01@openssh.com AAAA"),
+    "docs/keys.md:3": (whole, "the key ssh-ed25519 SHA256:"),
+    "docs/keys.md:4": (whole, "-----BEGIN SSH SIGNATURE-----\n"),
+    "docs/keys.md:5": (whole, "('known_hosts:1',)\n"),
+    "docs/keys.md:6": (with_agent, "ssh-ed25519 for an hour\n"),
+    "docs/keys.md:7": (whole, "AuditEvent("),
     "docs/server.md:1": (backup, ""),
     "docs/testing.md:1": (its_test, ""),
 }

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from sshkit_cli import keygen, options, server_options
+from sshkit_cli import add, agent, keygen, keyscan, options, server_options
 
 from sshkit.config import client_options, not_yet, sshd_keywords
 from tests.docs.pages import ROOT, section
@@ -92,8 +92,11 @@ def test_the_flags_of_the_server_are_those_of_its_usage() -> None:
         (options.USAGE, "sshkit-client"),
         (server_options.USAGE, "sshkit-server"),
         (keygen.USAGE, "sshkit-keygen"),
+        (agent.USAGE, "sshkit-agent"),
+        (add.USAGE, "sshkit-add"),
+        (keyscan.USAGE, "sshkit-keyscan"),
     ],
-    ids=["client", "server", "keygen"],
+    ids=["client", "server", "keygen", "agent", "add", "keyscan"],
 )
 def test_the_page_shows_the_usage_of_the_command(usage: str, heading: str) -> None:
     shown = re.search(r"```text\n(.*?)```", section(PAGE, heading), re.DOTALL)

@@ -65,7 +65,7 @@ def test_a_key_is_revoked_by_itself_or_a_hash(authority: PrivateKey, user: Priva
     revoked = RevocationList()
     again(revoked).check(user.public)
     for revoke, how in (
-        (lambda empty: empty.revoke_key(user.public), "by itself"),
+        (lambda empty: empty.revoke_key(user.public), "by name"),
         (lambda empty: empty.revoke_hash(user.public), "by its SHA-256 hash"),
         (lambda empty: empty.revoke_hash(user.public, "sha1"), "by its SHA-1 hash"),
         (lambda empty: empty.revoke_fingerprint(user.public.fingerprint()), "by its SHA-256 hash"),
@@ -119,7 +119,7 @@ def test_any_authority_can_be_meant(authority: PrivateKey, user: PrivateKey) -> 
 def test_a_certificates_key_is_revoked_on_demand(authority: PrivateKey, user: PrivateKey) -> None:
     revoked = RevocationList()
     revoked.revoke_key(certify(authority, user, 7), explicit=True)
-    with pytest.raises(RevokedKeyError, match="by itself"):
+    with pytest.raises(RevokedKeyError, match="by name"):
         revoked.check(user.public)
     revoked = RevocationList()
     revoked.revoke_hash(certify(authority, user, 7))
