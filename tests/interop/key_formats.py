@@ -31,6 +31,8 @@ TITLES = {
 
 NO_PADDING = "puttygen writes an EC number as long as it is, paramiko wants it as long as the curve"
 
+LONG_PADDING = "puttygen adds 16 bytes of padding where none is due, and paramiko takes 15"
+
 
 class Cell(NamedTuple):
     """One file, and one that reads it."""
@@ -54,6 +56,8 @@ class Cell(NamedTuple):
         pair = (self.maker.name, self.form, self.reader.name)
         if pair == ("puttygen", "PEM", "paramiko") and self.kind.startswith("ecdsa"):
             return NO_PADDING
+        if pair == ("puttygen", "OpenSSH", "paramiko"):
+            return LONG_PADDING
         return self.reader.unable(self.form, self.kind, True, self.sealed)
 
     @property
