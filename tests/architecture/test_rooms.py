@@ -23,6 +23,7 @@ LEVELS = {
     "sshkit.terminal": 2,
     "sshkit.config": 2,
     "sshkit.opening": 2,
+    "sshkit.sftp": 2,
     "sshkit.reactor": 3,
     "sshkit.agent": 4,
     "sshkit.client": 4,
