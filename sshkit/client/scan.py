@@ -95,7 +95,7 @@ def scan_host(
     UnsupportedKey at once for a type that is not in SCAN_TYPES.
     """
     types = _checked(key_types)
-    return _HostScan(_target(host, port), types, timeout, family, algorithms, reactor or _current()).done
+    return _HostScan(host, port, types, timeout, family, algorithms, reactor or _current()).done
 
 
 def scan(
@@ -116,7 +116,7 @@ def scan(
     where = reactor or _current()
 
     def start(host: str | ScanTarget) -> Deferred[ScannedHost]:
-        return _HostScan(_target(host, None), types, timeout, family, algorithms, where).done
+        return _HostScan(host, None, types, timeout, family, algorithms, where).done
 
     return Scan(iter(hosts), start, parallel)
 
@@ -204,30 +204,30 @@ class _HostScan:
 
     def __init__(
         self,
-        target: ScanTarget,
+        host: str | ScanTarget,
+        port: int | None,
         types: tuple[str, ...],
         timeout: float,
         family: int,
         algorithms: Algorithms,
         reactor: "Reactor",
     ) -> None:
-        self._target = target
         self._types = types
         self._timeout = timeout
         self._family = family
         self._algorithms = algorithms
         self._reactor = reactor
-        self._addresses = deque((target.host, *target.alternatives))
+        self._addresses: deque[str] = deque()
         self._conversations: dict[str, _Conversation] = {}
         self._outcomes: dict[str, PublicKey | Exception] = {}
         self.done: Deferred[ScannedHost] = Deferred(lambda _: self._cancelled())
+        self._target = ScanTarget(host) if isinstance(host, str) else host
         try:
-            for address in self._addresses:
-                check_host(address, address)
-            check_port(target.port)
+            self._target = target = _checked_target(host, port)
         except SSHKitError as error:
             self._all_failed(error)
             return
+        self._addresses.extend((target.host, *target.alternatives))
         self._try_next_address()
 
     def _try_next_address(self) -> None:
@@ -306,12 +306,12 @@ class _Conversation:
     """One connection: from connecting to the server's key.  It is its transport layer's owner."""
 
     __slots__ = ("_connecting", "_key", "_reactor", "_timeout", "_timer", "done", "layer", "reached")
+    _connecting: Deferred[TransportLayer]  #: from `connect` on
 
     def __init__(self, reactor: "Reactor", algorithms: Algorithms, timeout: float) -> None:
         self._reactor = reactor
         self._timeout = timeout
         self._timer: DelayedCall | None = None
-        self._connecting: Deferred[TransportLayer] | None = None
         self._key: PublicKey | None = None
         self.reached = False  #: somebody took the connection
         self.done: Deferred[PublicKey] = Deferred()
@@ -350,8 +350,7 @@ class _Conversation:
 
     def give_up(self) -> None:
         """End, in whatever state it is."""
-        if self._connecting is not None:
-            self._connecting.cancel()
+        self._connecting.cancel()
         self.layer.abort(ClosedByApplication("the scan was given up"))
 
     def _too_slow(self, why: str) -> None:
@@ -392,14 +391,14 @@ def _checked(key_types: Sequence[str]) -> tuple[str, ...]:
     return types
 
 
-def _target(host: str | ScanTarget, port: int | None) -> ScanTarget:
-    if isinstance(host, ScanTarget):
-        return host if port is None else host._replace(port=port)
-    try:
+def _checked_target(host: str | ScanTarget, port: int | None) -> ScanTarget:
+    """Return whom to ask; InvalidDestination for what nobody can be called."""
+    if isinstance(host, str):
         where = parse_destination(host)
-    except SSHKitError:  # which the scan of it will tell
-        return ScanTarget(host, 22 if port is None else port)
-    return ScanTarget(where.host, where.port or 22 if port is None else port)
+        host = ScanTarget(where.host, where.port or 22)
+    for address in (host.host, *host.alternatives):
+        check_host(address, address)
+    return host._replace(port=check_port(host.port if port is None else port))
 
 
 def _current() -> "Reactor":
