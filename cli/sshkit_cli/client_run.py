@@ -23,7 +23,9 @@ from sshkit.ssh.errors import ClosedByApplication, ConnectionLost
 
 from .client_setup import (
     Target,
+    agent_of,
     algorithms_of,
+    certificates_of,
     command_of,
     environment_of,
     identities_of,
@@ -130,6 +132,7 @@ class Run:
             passphrase_tries=max(1, options.password_prompts.value),
             banner=lambda text: log.info(text.rstrip("\n")),
             warn=lambda text: log.info(f"Warning: {text}"),
+            certificates=certificates_of(target),
         )
         algorithms = algorithms_of(options, log)
         if options.host_key_algorithms.is_default:
@@ -152,6 +155,19 @@ class Run:
         if patience:
             self._reactor.call_later(patience, self._check_answered, patience)
         bind = options.bind_address.value
+        agent = agent_of(target)
+        offering = None
+        if agent:
+            from sshkit.client.agent_identities import offer_agent_keys
+
+            offering = offer_agent_keys(
+                connection,
+                credentials,
+                agent,
+                cast("Reactor", self._reactor),
+                only_named=options.identities_only.value,
+                warn=log.debug,
+            )
         log.debug(f"connecting to {target.place}")
         open_connection(
             connection,
@@ -161,6 +177,7 @@ class Run:
             cast("Reactor", self._reactor),
             local_address=None if bind is None else (bind, 0),
             family=_FAMILIES[options.address_family.value],
+            after=offering,
         ).add_callback(self._logged_in).add_errback(self._failed)
 
     def _check_answered(self, seconds: float) -> None:

@@ -195,6 +195,30 @@ def identities_of(target: Target) -> list[str] | None:
     ]
 
 
+def certificates_of(target: Target) -> list[str]:
+    """Return the certificate files to offer with their keys."""
+    return [
+        target.tokens.expand_path(setting.value, setting.place)
+        for setting in target.options.certificate_files
+        if setting.value.lower() != "none"
+    ]
+
+
+def agent_of(target: Target) -> str:
+    """Return the socket of the agent to ask, or "" for none (ssh_config(5), IdentityAgent)."""
+    options = target.options
+    setting = options.identity_agent
+    text = setting.value
+    if text.lower() == "none" or not options.public_key_authentication.value:
+        return ""
+    environment = target.tokens.facts.environment
+    if text == "SSH_AUTH_SOCK":
+        return environment.get(text, "")
+    if text.startswith("$") and not text.startswith("${"):
+        return environment.get(text[1:], "")
+    return target.tokens.expand_path(text, setting.place)
+
+
 def known_hosts_of(target: Target, setting: Setting[tuple[str, ...]]) -> list[str]:
     """Return the files of a known-hosts setting."""
     return [target.tokens.expand_path(path, setting.place) for path in setting.value]

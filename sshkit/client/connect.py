@@ -17,8 +17,9 @@ from sshkit.ssh.transport.rekeying import RekeyLimits
 if TYPE_CHECKING:
     from sshkit_keys import PrivateKey, PublicKey
 
-    from sshkit.deferred import Failure
+    from sshkit.deferred import Deferred, Failure
     from sshkit.interfaces import Reactor
+    from sshkit.ssh.agent.client import AgentClient
 
 CONNECT_TIMEOUT = 30.0  #: seconds for name look-up and TCP together
 KEEPALIVE = 30.0  #: seconds of silence before the server is asked whether it is there
@@ -33,6 +34,7 @@ def connect(
     identities: "Sequence[str | os.PathLike[str] | PrivateKey] | None" = None,
     passphrase: str | AskPassphrase | None = None,
     answers: AskAnswers | None = None,
+    agent: "str | os.PathLike[str] | AgentClient | None" = None,
     known_hosts: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None" = None,
     host_keys: "Sequence[PublicKey | str] | None" = None,
     host_key_policy: Policy = "strict",
@@ -49,7 +51,9 @@ def connect(
 ) -> Opening[ClientConnection]:
     """Connect to ``user@host``, ``host:port`` or ``ssh://user@host:port`` and log in.
 
-    Keys: `identities` (files or keys; None: ~/.ssh/id_ed25519, id_ecdsa, id_rsa).  The server's key must be
+    Keys: `identities` (files or keys; None: ~/.ssh/id_ed25519, id_ecdsa, id_rsa), each with the certificate
+    beside it (KEY-cert.pub), and before them those of `agent` (a socket or a client; None: what SSH_AUTH_SOCK
+    names, unless `identities` are given; "" is none).  The server's key must be
     in `known_hosts` (None: the user's and the system's files) or among `host_keys` (keys or "SHA256:..."
     fingerprints); `host_key_policy` says what happens to an unknown one, never to a changed one.
 
@@ -110,7 +114,14 @@ def connect(
         keepalive=keepalive,
         keepalive_count=keepalive_count,
     )
-    return open_connection(connection, where.host, number, timeout, reactor)
+    if agent is None:
+        agent = os.environ.get("SSH_AUTH_SOCK", "") if identities is None else ""
+    if agent == "":
+        return open_connection(connection, where.host, number, timeout, reactor)
+    from sshkit.client.agent_identities import offer_agent_keys
+
+    offering = offer_agent_keys(connection, credentials, agent, reactor, warn=warn)
+    return open_connection(connection, where.host, number, timeout, reactor, after=offering)
 
 
 def open_connection(
@@ -121,17 +132,22 @@ def open_connection(
     reactor: "Reactor",
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    after: "Deferred[None] | None" = None,
 ) -> Opening[ClientConnection]:
-    """Connect a connection that was made already; fires when it is logged in."""
+    """Connect a connection that was made already, when `after` has fired; fires when it is logged in."""
     connection.connecting(timeout)
-    connecting = reactor.connect_tcp(
-        host,
-        port,
-        lambda: connection.layer,
-        timeout=timeout,
-        local_address=local_address,
-        family=family,
-    )
+
+    def connect(_: object) -> "Deferred[Any]":
+        return reactor.connect_tcp(
+            host,
+            port,
+            lambda: connection.layer,
+            timeout=timeout,
+            local_address=local_address,
+            family=family,
+        )
+
+    connecting = connect(None) if after is None else after.add_callback(connect)
 
     def give_up(_: object) -> None:
         connecting.cancel()

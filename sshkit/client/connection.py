@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sshkit.client.host_keys import HostKeyVerifier
     from sshkit.interfaces import Clock
+    from sshkit.ssh.agent.client import AgentClient
     from sshkit.ssh.authentication.client import Credentials
     from sshkit.ssh.authentication.verdicts import Attempt
     from sshkit.ssh.connection.channel import Channel
@@ -51,6 +52,7 @@ class ClientConnection:
         "_keepalive_settings",
         "_login_timeout",
         "_login_timer",
+        "agent",
         "authentication",
         "clock",
         "credentials",
@@ -88,6 +90,7 @@ class ClientConnection:
             self, clock, random_bytes, algorithms=algorithms, rekey_limits=rekey_limits
         )
         self.logged_in: Deferred[ClientConnection] = Deferred(self._cancelled)
+        self.agent: AgentClient | None = None  #: signs for the login
         self.authentication: ClientAuthentication | None = None
         self._connection: Connection | None = None
         self._keepalive: Keepalive | None = None
@@ -249,6 +252,8 @@ class ClientConnection:
         self.authentication.done.add_callbacks(self._let_in, self._refused)
         for path, cause in getattr(self.credentials, "problems", ()):
             self.authentication.note("publickey", path, cause)
+        if self.agent is not None:
+            self._bind(self.agent)
         self.authentication.start()
 
     def transport_lost(self, error: BaseException) -> None:
@@ -276,8 +281,17 @@ class ClientConnection:
 
     # Inside.
 
+    def _bind(self, agent: "AgentClient") -> None:
+        """Tell the agent whom its signatures will be for; one that does not know how signs all the same."""
+        layer = self.layer
+        assert layer.host_key is not None
+        bound = agent.bind_session(layer.host_key.blob, layer.session_id, layer.host_key_signature, False)
+        bound.add_errback(lambda _: None)
+
     def _let_in(self, _: object) -> None:
         self._login_timer.cancel()
+        self.agent = None
+        self.layer.host_key_signature = b""
         self._connection = Connection(self.layer, self)
         interval, count = self._keepalive_settings
         if interval:

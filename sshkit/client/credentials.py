@@ -6,15 +6,19 @@ read when a connection starts; a passphrase is asked for when the server wants t
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sshkit_keys.errors import KeyFileError, SSHKitError
 
 from sshkit.deferred import Deferred
+from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
 from sshkit.ssh.authentication.client import Identity
 
 if TYPE_CHECKING:
     from sshkit_keys import PrivateKey, PublicKey
+    from sshkit_keys.certificates import Certificate
+
+    from sshkit.ssh.agent.client import AgentKey
 
 DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
@@ -31,7 +35,8 @@ class FileCredentials:
     `password` may be the password itself (tried once) or a callback (asked until it gives None).
     `passphrase` likewise unlocks key files; the callback gets the file's name, and is asked again after a
     wrong answer, `passphrase_tries` times in all.  `in_thread` derives keys from passphrases, which takes a
-    second; without it, here and now.
+    second; without it, here and now.  A key's certificate is offered before it: that of `certificates`
+    (files), or the one beside the key (KEY-cert.pub).  Keys of an agent come by `add_agent_keys`.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class FileCredentials:
         banner: Callable[[str], object] | None = None,
         warn: Callable[[str], object] | None = None,
         in_thread: RunInThread | None = None,
+        certificates: Sequence[str] = (),
     ) -> None:
         self._in_thread = in_thread
         self._interactive_limit = interactive_tries
@@ -63,8 +69,39 @@ class FileCredentials:
         self._answered = False
         self.identities: list[Identity] = []
         self.problems: list[tuple[str, str]] = []  #: files that cannot be used, and why: for the trail
+        self._lone: list[Identity] = []  # public keys from files: only an agent can sign for them
+        self._certificates: list[tuple[Certificate, str]] = []
+        for path in certificates:
+            self._read_certificate(path, explicit=True)
         for identity in DEFAULT_IDENTITIES if identities is None else identities:
             self._add(identity, explicit=identities is not None)
+
+    def add_agent_keys(self, keys: "Sequence[AgentKey]", only_named: bool = False) -> None:
+        """Offer an agent's keys first: those that were named (by files or certificates), then the others.
+
+        With `only_named` the others are left out (IdentitiesOnly).
+        """
+        held = {key.blob: key for key in keys if key.public is not None}
+        named: list[Identity] = []
+        for certificate, path in self._certificates:
+            key = held.get(certificate.key.blob) or held.get(certificate.blob)
+            if key is not None:
+                named.append(Identity(certificate, f"{path} (agent)", key))
+        for identity in (*self.identities, *self._lone):
+            key = held.get(identity.public.blob)
+            if key is not None and all(identity.public != other.public for other in named):
+                named.append(Identity(identity.public, f"{identity.source} (agent)", key))
+        others: list[Identity] = []
+        if not only_named:
+            known = {identity.public.blob for identity in named}
+            for key in held.values():
+                if key.blob not in known and key.public is not None:
+                    others.append(Identity(key.public, f"{key.comment or 'a key'} (agent)", key))
+        satisfied = {path.removesuffix(" (agent)") for path in (identity.source for identity in named)}
+        self.problems = [problem for problem in self.problems if problem[0] not in satisfied]
+        offered = {identity.public.blob for identity in (*named, *others)}
+        rest = [identity for identity in self.identities if identity.public.blob not in offered]
+        self.identities = [*named, *others, *rest]
 
     def password(self) -> "str | Deferred[str | None] | None":
         if callable(self._password):
@@ -101,21 +138,60 @@ class FileCredentials:
         try:
             found = self._read(path)
         except FileNotFoundError:
-            if explicit:
+            if os.path.exists(f"{path}.pub"):
+                self._add_lone(f"{path}.pub")
+            elif explicit:
                 self.problems.append((path, "the file does not exist"))
                 self._say(f"identity file {path} does not exist")
             return
         except KeyFileError as error:
             self.problems.append((path, error.cause))
-            self._say(str(error))
+            if not path.endswith(".pub") or not self._add_lone(path):
+                self._say(str(error))
             return
         except OSError as error:
             cause = error.strerror or "the file cannot be read"
             self.problems.append((path, cause))
             self._say(f"{path}: {cause}")
             return
+        self._read_certificate(f"{path}-cert.pub", explicit=False)
+        for certificate, source in self._certificates:
+            if certificate.key == found.public:
+                self._offer(Identity(certificate, source, found.private, found.load))
+        self._offer(found)
+
+    def _add_lone(self, path: str) -> bool:
+        """Keep a public key whose private half an agent may hold; False if the file has none."""
+        from sshkit_keys import load_public_key
+
+        try:
+            self._lone.append(Identity(load_public_key(path), path))
+        except (KeyFileError, OSError):
+            return False
+        self._read_certificate(f"{path.removesuffix('.pub')}-cert.pub", explicit=False)
+        return True
+
+    def _offer(self, found: Identity) -> None:
         if all(known.public != found.public for known in self.identities):
             self.identities.append(found)
+
+    def _read_certificate(self, path: str, explicit: bool) -> None:
+        from sshkit_keys import load_public_key
+
+        if not explicit and not os.path.exists(path):
+            return
+        try:
+            certificate = load_public_key(path)
+        except (KeyFileError, OSError) as error:
+            cause = error.cause if isinstance(error, KeyFileError) else error.strerror
+            self.problems.append((path, cause or "the file cannot be read"))
+            self._say(f"{path}: {cause}")
+            return
+        if not certificate.key_type.endswith(CERTIFICATE_SUFFIX):
+            self.problems.append((path, "not a certificate"))
+            self._say(f"{path}: not a certificate")
+            return
+        self._certificates.append((cast("Certificate", certificate), path))
 
     def _read(self, path: str) -> Identity:
         """Return the identity of a file: with its key where that is not encrypted, else with a question."""

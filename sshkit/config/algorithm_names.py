@@ -29,6 +29,9 @@ _KEYS = (
     "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
 )
 
+#: Of users' keys only the weak ones are left out.
+_USER_KEYS = ("ssh-rsa", "ssh-dss", "ssh-rsa-cert-v01@openssh.com", "ssh-dss-cert-v01@openssh.com")
+
 #: What OpenSSH has or had and sshkit leaves out: weak, or not done yet.  The key is the keyword.
 OTHERS: dict[str, tuple[str, ...]] = {
     "Ciphers": ("3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc", "rijndael-cbc@lysator.liu.se", "none"),
@@ -56,7 +59,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "sntrup761x25519-sha512@openssh.com",
     ),
     "HostKeyAlgorithms": _KEYS,
-    "PubkeyAcceptedAlgorithms": _KEYS,
+    "PubkeyAcceptedAlgorithms": _USER_KEYS,
 }
 
 

@@ -28,6 +28,7 @@ class ClientOptions:
         "address_family",
         "batch_mode",
         "bind_address",
+        "certificate_files",
         "ciphers",
         "clear_all_forwardings",
         "compression",
@@ -40,6 +41,7 @@ class ClientOptions:
         "host_key_alias",
         "hostname",
         "identities_only",
+        "identity_agent",
         "identity_files",
         "ignore_unknown",
         "interactive_authentication",
@@ -87,6 +89,7 @@ class ClientOptions:
         self.host_key_alias: Setting[str | None] = Setting(None)
         self.hostname: Setting[str | None] = Setting(None)
         self.identities_only = Setting(False)
+        self.identity_agent: Setting[str] = Setting("SSH_AUTH_SOCK")
         self.ignore_unknown = Setting("")
         self.interactive_authentication = Setting(True)
         self.key_exchanges: Setting[str | None] = Setting(None)
@@ -114,6 +117,7 @@ class ClientOptions:
         )
         self.visual_host_key = Setting(False)
         self.identity_files: list[Setting[str]] = []  #: as written; "none" alone: no keys at all
+        self.certificate_files: list[Setting[str]] = []  #: as written
         self.send_env: list[Setting[str]] = []  #: patterns of names
         self.notes: list[tuple[str, str]] = []  #: what was not obeyed: (not_yet.NOTE or SAY, text)
 
@@ -138,6 +142,7 @@ class ClientOptions:
         """Return (keyword, value, place) of everything, for people; lists have an entry for each element."""
         result = [(word, setting.value, setting.place) for word, setting in self._settings()]
         result += [("identityfile", setting.value, setting.place) for setting in self.identity_files]
+        result += [("certificatefile", setting.value, setting.place) for setting in self.certificate_files]
         result += [("sendenv", setting.value, setting.place) for setting in self.send_env]
         return result
 
@@ -250,9 +255,17 @@ def _send_env(options: ClientOptions, line: Line, active: bool) -> None:
 
 
 def _identity_file(options: ClientOptions, line: Line, active: bool) -> None:
+    _add_path(options.identity_files, line, active)
+
+
+def _certificate_file(options: ClientOptions, line: Line, active: bool) -> None:
+    _add_path(options.certificate_files, line, active)
+
+
+def _add_path(paths: list[Setting[str]], line: Line, active: bool) -> None:
     path = line.one()
-    if active and all(path != known.value for known in options.identity_files):
-        options.identity_files.append(Setting(path, line.place))
+    if active and all(path != known.value for known in paths):
+        paths.append(Setting(path, line.place))
 
 
 #: Keyword in lower case -> attribute, and what reads its value.  The first value of a keyword wins.
@@ -272,6 +285,7 @@ KEYWORDS: dict[str, tuple[str, Callable[[Line], Any]]] = {
     "hostkeyalias": ("host_key_alias", _text),
     "hostname": ("hostname", _text),
     "identitiesonly": ("identities_only", flag),
+    "identityagent": ("identity_agent", _text),
     "ignoreunknown": ("ignore_unknown", _text),
     "kbdinteractiveauthentication": ("interactive_authentication", flag),
     "kexalgorithms": ("key_exchanges", _text),
@@ -300,6 +314,7 @@ KEYWORDS: dict[str, tuple[str, Callable[[Line], Any]]] = {
 
 #: Keywords that add to a list.
 LISTS: dict[str, Callable[[ClientOptions, Line, bool], None]] = {
+    "certificatefile": _certificate_file,
     "identityfile": _identity_file,
     "sendenv": _send_env,
 }

@@ -32,11 +32,9 @@ NOT_YET: dict[str, tuple[str, tuple[str, ...]]] = {
     "revokedhostkeys": (REFUSE, ("none",)),
     # What a user would miss.
     "addkeystoagent": (NOTE, ("no", "false")),
-    "certificatefile": (SAY, ("none",)),
     "forwardagent": (SAY, ("no", "false")),
     "forwardx11": (SAY, ("no", "false")),
     "hostbasedauthentication": (SAY, ("no", "false")),
-    "identityagent": (NOTE, ("none",)),
     "knownhostscommand": (SAY, ("none",)),
     "obscurekeystroketiming": (SAY, ("no", "false")),
     "pkcs11provider": (SAY, ("none",)),

@@ -16,7 +16,7 @@ from sshkit.ssh.key_exchange.method import Method
 from sshkit.ssh.macs import MACS
 from sshkit.ssh.macs.hmac_sha2 import MAC
 
-#: Signature algorithms for host keys and users' keys, best first.
+#: Signature algorithms for host keys, best first.
 SIGNATURES: tuple[str, ...] = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -24,6 +24,27 @@ SIGNATURES: tuple[str, ...] = (
     "ecdsa-sha2-nistp521",
     "rsa-sha2-512",
     "rsa-sha2-256",
+)
+
+
+#: Signature algorithms of users' keys.
+USER_SIGNATURES: tuple[str, ...] = (
+    *SIGNATURES,
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+    "ssh-mldsa44-ed25519@openssh.com",
+    "ssh-ed448",
+)
+CERTIFICATE_SUFFIX = "-cert-v01@openssh.com"
+#: What a user may log in with: certificates first, as in OpenSSH.
+USER_KEYS: tuple[str, ...] = (
+    *(
+        name.removesuffix("@openssh.com") + CERTIFICATE_SUFFIX
+        for name in USER_SIGNATURES
+        if not name.startswith("webauthn-")
+    ),
+    *USER_SIGNATURES,
 )
 
 
@@ -49,7 +70,7 @@ class Algorithms:
         host_keys: Sequence[str] = SIGNATURES,
         ciphers: Sequence[Cipher] = CIPHERS,
         macs: Sequence[MAC] = MACS,
-        user_keys: Sequence[str] = SIGNATURES,
+        user_keys: Sequence[str] = USER_KEYS,
     ) -> None:
         for category, entries in (
             ("key exchange", key_exchanges),
@@ -96,7 +117,7 @@ class Algorithms:
             host_keys=_edit("host key", self.host_keys, SIGNATURES, host_keys),
             ciphers=_edit_table("cipher", self.ciphers, CIPHERS, ciphers),
             macs=_edit_table("MAC", self.macs, MACS, macs),
-            user_keys=_edit("signature", self.user_keys, SIGNATURES, user_keys),
+            user_keys=_edit("signature", self.user_keys, USER_KEYS, user_keys),
         )
 
 

@@ -21,7 +21,7 @@ from sshkit.ssh.transport.layer import COMMON, UNKNOWN, TransportLayer
 from sshkit.ssh.transport.phases import table, through
 
 if TYPE_CHECKING:
-    from sshkit_keys import PrivateKey, PublicKey
+    from sshkit_keys import PublicKey
 
 USERAUTH = "ssh-userauth"
 MAX_REQUESTS = 64  #: requests of one login (R12)
@@ -30,11 +30,24 @@ MAX_BANNER = 16 * 1024  #: characters shown of one
 T = TypeVar("T")
 
 
-class Identity:
-    """A key that may be offered.
+class Signer(Protocol):
+    """A private key, or one that an agent holds."""
 
-    `load` gives the private key when the server wants it, perhaps after a question for a passphrase; None
-    where it cannot be had.  `private` is it, where it is at hand.
+    @property
+    def public(self) -> "PublicKey | None":
+        """Its public half, or a certificate of it."""
+        ...
+
+    def sign(self, algorithm: str, data: bytes) -> "bytes | Deferred[bytes]":
+        """Return the signature blob, now or later."""
+        ...
+
+
+class Identity:
+    """A key or certificate that may be offered.
+
+    `load` gives what signs when the server wants it, perhaps after a question for a passphrase; None where
+    it cannot be had.  `private` is it, where it is at hand.
     """
 
     __slots__ = ("load", "private", "public", "source")
@@ -43,8 +56,8 @@ class Identity:
         self,
         public: "PublicKey",
         source: str,
-        private: "PrivateKey | None" = None,
-        load: "Callable[[], PrivateKey | Deferred[PrivateKey | None] | None] | None" = None,
+        private: "Signer | None" = None,
+        load: "Callable[[], Signer | Deferred[Any] | None] | None" = None,
     ) -> None:
         self.public = public
         self.source = source

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sshkit_keys import parse_public_key, wire
 from sshkit_keys.errors import SSHKitError
 
+from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
 from sshkit.ssh.errors import HostKeyNotVerified, KeyExchangeFailed, RemoteProtocolError
 from sshkit.ssh.messages import transport as messages
 from sshkit.ssh.transport.key_schedule import Transcript, derive_keys, exchange_hash
@@ -147,6 +148,7 @@ class Exchange:
                 raise HostKeyNotVerified("the server's host key changed during the connection")
             self._send_new_keys(layer)
             return
+        layer.host_key_signature = reply.signature
         verdict = layer.owner.verify_host_key(key)
 
         def accepted(_: None) -> None:
@@ -214,7 +216,9 @@ class Exchange:
 
 def _ext_info(layer: "TransportLayer") -> bytes:
     """Return the EXT_INFO of a server: the signatures it takes from users (RFC 8308 section 3.1)."""
-    body = wire.string("server-sig-algs") + wire.string(",".join(layer.algorithms.user_keys))
+    # A certificate's key signs under its plain name.
+    names = [name for name in layer.algorithms.user_keys if not name.endswith(CERTIFICATE_SUFFIX)]
+    body = wire.string("server-sig-algs") + wire.string(",".join(names))
     return messages.ExtInfo(count=1, body=body).encode()
 
 

@@ -76,6 +76,7 @@ class TransportLayer(PacketReader):
         "clock",
         "exchange",
         "host_key",
+        "host_key_signature",
         "host_keys",
         "lost",
         "negotiated",
@@ -120,6 +121,7 @@ class TransportLayer(PacketReader):
         self.session_id = b""
         self.strict = False
         self.host_key: PublicKey | None = None  #: the server's, once it was verified (client only)
+        self.host_key_signature = b""  #: of the first exchange, until the login: what binds an agent to it
         self.peer_signatures: tuple[str, ...] | None = None  #: server-sig-algs of RFC 8308 section 3.1
         self.lost: BaseException | None = None  #: why the connection ended
         self.phase: tuple[Handlers, Any] = (READY, self)

@@ -7,15 +7,16 @@ from sshkit_keys.errors import SSHKitError
 from sshkit_keys.wire import WireReader, boolean, string
 
 from sshkit.deferred import Deferred
+from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
 from sshkit.ssh.authentication.methods.method import ClientMethod
 from sshkit.ssh.authentication.verdicts import SERVICE, Grant, Verdict
 from sshkit.ssh.errors import RemoteProtocolError
 from sshkit.ssh.messages.authentication import USERAUTH_REQUEST, UserauthPublicKeyOk, UserauthRequest
 
 if TYPE_CHECKING:
-    from sshkit_keys import PrivateKey, PublicKey
+    from sshkit_keys import PublicKey
 
-    from sshkit.ssh.authentication.client import ClientAuthentication, Identity
+    from sshkit.ssh.authentication.client import ClientAuthentication, Identity, Signer
     from sshkit.ssh.authentication.server import ServerAuthentication
 
 
@@ -113,21 +114,38 @@ class PublicKeyClient(ClientMethod):
         identity = self._identity
         return f"{identity.public.key_type} {identity.public.fingerprint()} {identity.source}"
 
-    def _sign(self, private: "PrivateKey") -> None:
+    def _sign(self, signer: "Signer") -> None:
         client, public = self.client, self._identity.public
-        if private.public.blob != public.blob:
+        held = signer.public
+        if held is None or _plain(held).blob != _plain(public).blob:
             client.next_try(self.name, self.detail(), "the private key is not that of its .pub file")
             return
         algorithm = self._algorithm(public)
         assert algorithm is not None  # `try_next` saw that there is one
         data = signed_data(client.layer.session_id, client.user, algorithm, public.blob)
+        # A certificate's key signs under its own plain name; an agent does the same for the certificate.
+        label = algorithm if held.key_type.endswith(CERTIFICATE_SUFFIX) else _label(algorithm)
         try:
-            signature = private.sign(algorithm, data)
+            signature = signer.sign(label, data)
         except SSHKitError as error:
             client.next_try(self.name, self.detail(), f"cannot sign: {error}")
             return
+        if isinstance(signature, Deferred):
+            waiting = signature
+            client.ask(lambda: waiting, self._send, self._not_signed)
+        else:
+            self._send(signature)
+
+    def _send(self, signature: bytes) -> None:
+        public = self._identity.public
+        algorithm = self._algorithm(public)
+        assert algorithm is not None
         self._signed = True
-        client.request(self.name, boolean(True) + string(algorithm) + string(public.blob) + string(signature))
+        head = boolean(True) + string(algorithm) + string(public.blob)
+        self.client.request(self.name, head + string(signature))
+
+    def _not_signed(self) -> None:
+        self.client.next_try(self.name, self.detail(), "not signed")
 
     def _no_private_key(self) -> None:
         self.client.next_try(self.name, self.detail(), "the private key could not be read")
@@ -136,6 +154,26 @@ class PublicKeyClient(ClientMethod):
         """Return the best algorithm of `key` that both sides take; servers without EXT_INFO take any."""
         offered = self.client.layer.peer_signatures
         for name in key.signature_algorithms:
-            if name in self.client.layer.algorithms.user_keys and (offered is None or name in offered):
+            if name in self.client.layer.algorithms.user_keys and (
+                offered is None or _label(name) in offered
+            ):
                 return name
         return None
+
+
+def _plain(key: "PublicKey") -> "PublicKey":
+    """Return the key itself, or the one that a certificate is about."""
+    if not key.key_type.endswith(CERTIFICATE_SUFFIX):
+        return key
+    from sshkit_keys.signatures import plain_key
+
+    return plain_key(key)
+
+
+def _label(algorithm: str) -> str:
+    """Return the name under which a signature made with `algorithm` is labelled."""
+    if not algorithm.endswith(CERTIFICATE_SUFFIX):
+        return algorithm
+    from sshkit_keys.certificates import plain_name
+
+    return plain_name(algorithm)
