@@ -113,7 +113,8 @@ class Run:
             work.add_both(self._ended)
             return self._reactor.run_until(self._done)
         except (SSHKitError, OSError) as error:
-            tell_error(error, self._target, self._log)
+            # Before there is a connection, what went wrong has nothing to do with the host.
+            tell_error(error, self._target if self._connection is not None else None, self._log)
             return FAILED
         finally:
             self._prompter.restore()
