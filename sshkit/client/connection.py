@@ -5,7 +5,7 @@ makes it; programs use its public methods; each takes a deadline and has a defau
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sshkit_keys.text import printable
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from sshkit.client.host_keys import HostKeyVerifier
     from sshkit.interfaces import Clock
+    from sshkit.opening import Opening
+    from sshkit.sftp.client import SFTPClient
     from sshkit.ssh.agent.client import AgentClient
     from sshkit.ssh.authentication.client import Credentials
     from sshkit.ssh.authentication.verdicts import Attempt
@@ -193,6 +195,16 @@ class ClientConnection:
         return started.add_timeout(
             timeout, self.clock, what=f"starting {printable(repr(name))}"
         ).add_callback(lambda _: process)
+
+    def sftp(self, **options: Any) -> "Opening[SFTPClient]":
+        """Open SFTP: await it, or ``async with connection.sftp() as sftp``.
+
+        Options: `timeout` (seconds that the server may be silent while it owes an answer), `subsystem`, or
+        `command` to start in its place.
+        """
+        from sshkit.client.sftp import open_sftp
+
+        return open_sftp(self, **options)
 
     def open_session(self, protocol: "ChannelProtocol") -> "Deferred[Channel]":
         """Open a session channel for a protocol of one's own."""

@@ -301,7 +301,7 @@ _THREE = Struct(">IBII")
 _U32 = Struct(">I")
 _TWO = Struct(">II")
 _ATTRS = Struct(">IBIIQIIIII")
-_pack_head = _HEAD.pack
+pack_head = _HEAD.pack
 _pack_three = _THREE.pack
 unpack_id = Struct(">I").unpack_from
 unpack_two = _TWO.unpack_from
@@ -387,7 +387,7 @@ def unpack_status(payload: memoryview) -> tuple[int, bytes]:
 def pack_attrs(number: int, found: Attributes) -> bytes:
     """Return one ATTRS packet."""
     body = found.encode()
-    return _pack_head(5 + len(body), ATTRS, number) + body
+    return pack_head(5 + len(body), ATTRS, number) + body
 
 
 def unpack_attrs(payload: memoryview) -> Attributes:

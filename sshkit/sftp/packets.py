@@ -70,12 +70,21 @@ class PacketReader:
         """Bytes of a packet that is not whole yet: the stream must not end here."""
         return self._have + self._left
 
+    @property
+    def streaming(self) -> bool:
+        """A packet is coming in pieces, and more of them are to come."""
+        return self._left > 0
+
+    def handle_with(self, handler: PacketHandler) -> None:
+        """Give the packets from the next one on to `handler`."""
+        self._handler = handler
+
     def feed(self, data: memoryview) -> None:
         """Take bytes; calls the handler for every packet that is whole now."""
         position, end = 0, len(data)
         if self._wanted or self._left:
             position = self._go_on(data)
-        handler, limit = self._handler, self.limit
+        limit = self.limit
         while end - position >= 4:
             (length,) = _unpack_length(data, position)
             start = position + 4
@@ -84,7 +93,7 @@ class PacketReader:
             if length > end - start:
                 break
             position = start + length
-            handler(data[start], data[start:position])
+            self._handler(data[start], data[start:position])
             if self.stopped:
                 return
         if position < end and not self.stopped:

@@ -1,0 +1,107 @@
+"""SFTP on a connection of a client: the subsystem, and the session on its channel.
+
+`ClientConnection.sftp` calls it.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sshkit.deferred import Deferred, Failure
+from sshkit.opening import Opening
+from sshkit.sftp.client import SFTPClient
+from sshkit.sftp.client_session import TIMEOUT
+from sshkit.ssh.channels.session import ExecRequest, SubsystemRequest
+
+if TYPE_CHECKING:
+    from sshkit.client.connection import ClientConnection
+    from sshkit.ssh.connection.channel import Channel
+
+
+def open_sftp(
+    connection: "ClientConnection",
+    *,
+    subsystem: str = "sftp",
+    command: str | None = None,
+    timeout: float = TIMEOUT,
+    open_timeout: float = 30.0,
+) -> Opening[SFTPClient]:
+    """Start the server's SFTP subsystem, or `command` in its place, and say hello."""
+    clock = connection.clock
+    defer: Callable[..., Deferred[Any]] = getattr(clock, "defer_to_thread")  # noqa: B009 - a reactor is a clock
+    client = SFTPClient.over(clock, defer_to_thread=defer, random_bytes=os.urandom, timeout=timeout)
+    session = client.session
+
+    def opened(channel: "Channel") -> Deferred[None]:
+        if command is None:
+            started = channel.request("subsystem", SubsystemRequest(subsystem).encode())
+        else:
+            started = channel.request(
+                "exec", ExecRequest(command.encode("utf-8", "surrogateescape")).encode()
+            )
+        session.start()  # in the same flush: a round trip less
+        return started
+
+    def failed(failure: Failure) -> None:
+        session.end(failure.exception)
+
+    started = connection.open_session(session).add_callback(opened)
+    started.add_timeout(open_timeout, clock, what=f"starting {subsystem}").add_errback(failed)
+    return client.ready
+
+
+class _Program:
+    """Joins a session to the pipes of a program: a ProcessProtocol on one side, a transport on the other."""
+
+    __slots__ = ("_process", "_session", "exit_status")
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._process: Any = None
+        self.exit_status: Any = None
+
+    def process_started(self, transport: Any) -> None:
+        self._process = transport
+        self._session.connection_made(self)
+
+    def output_received(self, descriptor: int, data: bytes) -> None:
+        if descriptor == 1:
+            self._session.data_received(data)
+        else:
+            self._session.extended_data_received(1, memoryview(data))
+
+    def output_closed(self, descriptor: int) -> None:
+        if descriptor == 1:
+            self._session.eof_received()
+
+    def pause_writing(self) -> None:
+        self._session.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._session.resume_writing()
+
+    def process_exited(self, status: Any) -> None:
+        self.exit_status = status
+        self._process.close()
+        self._session.connection_lost(None)
+
+    def write(self, data: Any) -> None:
+        self._process.write(data)
+
+    def close(self) -> None:
+        self._process.close()
+
+
+def open_sftp_program(
+    argv: "list[str]", *, reactor: Any = None, timeout: float = TIMEOUT
+) -> Opening[SFTPClient]:
+    """Start a program that speaks SFTP on its standard input and output, such as an sftp-server."""
+    if reactor is None:
+        from sshkit.reactor.current import current
+
+        reactor = current()
+    client = SFTPClient.over(
+        reactor, defer_to_thread=reactor.defer_to_thread, random_bytes=os.urandom, timeout=timeout
+    )
+    reactor.spawn_process(_Program(client.session), argv)
+    return client.ready
