@@ -18,7 +18,7 @@ from .host_patterns import matches_glob
 from .key import PublicKey
 from .signatures import Signature
 from .text import quoted
-from .trust_files import TrustEntry, cut_word, numbered_lines, warn
+from .trust_files import TrustEntry, cut_word, numbered_lines, warn, worth_reading
 
 _OPTIONS = {"cert-authority": False, "namespaces": True, "valid-after": True, "valid-before": True}
 
@@ -159,6 +159,8 @@ def load_allowed_signers(path: str | os.PathLike[str]) -> AllowedSigners:
 def _read(stream: BinaryIO, path: str) -> AllowedSigners:
     signers = AllowedSigners()
     for number, text in numbered_lines(stream, path, signers.warnings):
+        if not worth_reading(text, signers.warnings):
+            continue
         try:
             signers.entries.append(AllowedSigner(path, number, text))
         except KeyFileError as error:

@@ -5,8 +5,9 @@ line must refuse the line, never obey it by half: `entry.unenforced(...)` names 
 """
 
 import os
+import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from typing import BinaryIO
 
@@ -16,9 +17,14 @@ from .key import PublicKey
 from .key_types import KEY_TYPES, decode_blob
 from .strict_modes import check_strict_modes
 from .text import quoted
-from .trust_files import TrustEntry, cut_word, numbered_lines, warn
+from .trust_files import TrustEntry, cut_word, numbered_lines, warn, worth_reading
 
-_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+#: More options than anybody writes on a line; permitopen may stand often.
+MAX_OPTIONS = 1024
+
+_NAME = re.compile("[A-Za-z0-9-]+")
+#: A value between quotes; \" in it is a quote, any other backslash is itself.
+_VALUE = re.compile(r'"((?:[^"\\]|\\"|\\(?!"))*)"')
 
 
 class AuthorizedEntry(TrustEntry):
@@ -108,6 +114,8 @@ def open_users_file(path: str, uid: int | None, home: str | None) -> BinaryIO:
 def _read(stream: BinaryIO, path: str, key: PublicKey | None) -> AuthorizedKeys:
     keys = AuthorizedKeys()
     for number, text in numbered_lines(stream, path, keys.warnings):
+        if not worth_reading(text, keys.warnings):
+            continue
         try:
             entry = AuthorizedEntry(path, number, text)
         except KeyFileError as error:
@@ -126,17 +134,20 @@ def parse_options(text: str, place: str = "") -> tuple[dict[str, tuple[str, ...]
     """
     options: dict[str, tuple[str, ...]] = {}
     position = 0
-    while True:
-        start = position
-        while position < len(text) and text[position].lower() in _NAME_CHARACTERS:
-            position += 1
-        name = text[start:position].lower()
-        if not name:
-            raise TrustFileError(f"neither a key nor an option at column {start + 1}", place)
+    for _ in range(MAX_OPTIONS):
+        found = _NAME.match(text, position)
+        if found is None:
+            raise TrustFileError(f"neither a key nor an option at column {position + 1}", place)
+        name, position = found[0].lower(), found.end()
         values = options.get(name, ())
         if text[position : position + 1] == "=":
-            value, position = _quoted(text, position + 1, name, place)
-            values = (*values, value)
+            value = _VALUE.match(text, position + 1)
+            if value is None:
+                quoted_at_all = text[position + 1 : position + 2] == '"'
+                what = "has no closing quote" if quoted_at_all else "is not in quotes"
+                raise TrustFileError(f"the value of option {name} {what}", place)
+            values = (*values, value[1].replace('\\"', '"'))
+            position = value.end()
         options[name] = values
         follower = text[position : position + 1]
         if follower in (" ", "\t"):
@@ -145,28 +156,4 @@ def parse_options(text: str, place: str = "") -> tuple[dict[str, tuple[str, ...]
             what = "no key after the options" if not follower else f"column {position + 1} is no option"
             raise TrustFileError(what, place)
         position += 1
-
-
-def _quoted(text: str, position: int, name: str, place: str) -> tuple[str, int]:
-    """Return the value that starts with a quote at `position`, and the position after it."""
-    if text[position : position + 1] != '"':
-        raise TrustFileError(f"the value of option {name} is not in quotes", place)
-    value: list[str] = []
-    for end, character in _unescaped(text, position + 1):
-        if character is None:
-            return "".join(value), end
-        value.append(character)
-    raise TrustFileError(f"the value of option {name} has no closing quote", place)
-
-
-def _unescaped(text: str, position: int) -> Iterator[tuple[int, str | None]]:
-    """Yield the characters of a value; None, with the position after it, for the closing quote."""
-    while position < len(text):
-        if text.startswith('\\"', position):
-            position += 2
-            yield position, '"'
-        elif text[position] == '"':
-            yield position + 1, None
-        else:
-            position += 1
-            yield position, text[position - 1]
+    raise TrustFileError(f"more than {MAX_OPTIONS} options", place)

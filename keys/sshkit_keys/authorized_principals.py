@@ -16,6 +16,10 @@ from .errors import KeyFileError, TrustFileError
 from .text import printable
 from .trust_files import numbered_lines, warn
 
+#: More principals than one account has; a file of another kind altogether must not fill the memory.
+MAX_ENTRIES = 16384
+_NO_OPTIONS: Mapping[str, tuple[str, ...]] = {}
+
 
 class PrincipalEntry:
     """One line of the file."""
@@ -28,7 +32,7 @@ class PrincipalEntry:
     def __init__(self, path: str, line: int, text: str) -> None:
         self.path = path
         self.line = line
-        self.options = {}
+        self.options = _NO_OPTIONS
         if any(blank in text for blank in " \t"):
             self.options, text = parse_options(text, self.place)
             check_options(self.options, self.place)
@@ -80,9 +84,13 @@ def load_authorized_principals(
 
 def _read(stream: BinaryIO, path: str) -> AuthorizedPrincipals:
     principals = AuthorizedPrincipals()
+    damaged = 0
     for number, text in numbered_lines(stream, path, principals.warnings):
+        if max(len(principals.entries), damaged) == MAX_ENTRIES:
+            raise TrustFileError(f"more than {MAX_ENTRIES} lines", path)
         try:
             principals.entries.append(PrincipalEntry(path, number, text))
         except KeyFileError as error:
             warn(principals.warnings, error)
+            damaged += 1
     return principals

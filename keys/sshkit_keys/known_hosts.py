@@ -19,8 +19,20 @@ from .host_patterns import HostPatterns, check_host, hashed_name, host_name
 from .key import PublicKey
 from .key_types import KEY_TYPES
 from .text import quoted
-from .trust_files import MAX_FILE_BYTES, MAX_LINE_BYTES, TrustEntry, cut_word, readable_line, warn
+from .trust_files import (
+    MAX_FILE_BYTES,
+    MAX_LINE_BYTES,
+    MAX_WARNINGS,
+    SHORT_LINE,
+    TrustEntry,
+    cut_word,
+    readable_line,
+    warn,
+)
 from .wire import string
+
+#: A file is taken apart in pieces of this size, so that one of empty lines costs no memory.
+_PIECE_BYTES = 1 << 16
 
 
 class HostKeyStatus(Enum):
@@ -89,73 +101,85 @@ class HostKeyMatch(NamedTuple):
 class _File:
     """The lines of one file; those of ordinary form stay text until they are asked for."""
 
-    __slots__ = ("made", "path", "rows")
+    __slots__ = ("made", "numbers", "path", "rows")
 
     def __init__(self, data: bytes, path: str, warnings: list[str]) -> None:
         self.path = path
-        #: By line: names, salt, hash, key and comment, or "" where the line is not of that form.
-        self.rows: list[tuple[bytes, bytes, bytes, bytes, bytes]] = _lines_pattern().findall(data)
+        #: Names, salt, hash, key and comment of the lines of ordinary form, and their numbers.
+        self.rows: list[tuple[bytes, bytes, bytes, bytes, bytes]] = []
+        self.numbers: list[int] = []
         #: By line number: the lines that have been taken apart; None for a damaged one.
         self.made: dict[int, HostEntry | None] = {}
-        for number, row in enumerate(self.rows, 1):
-            if row[4]:
-                self._make(number, row[4], warnings)
+        number = position = 0
+        split = _lines_pattern().findall
+        while position < len(data):
+            end = data.find(b"\n", position + _PIECE_BYTES)
+            end = len(data) if end < 0 else end
+            rows = split(data[position:end])
+            for number, row in enumerate(rows, number + 1):  # noqa: B020 - it goes on
+                if row[3]:
+                    self.rows.append(row)
+                    self.numbers.append(number)
+                elif row[4]:
+                    self._read(number, row[4], warnings)
+            position = end + 1
+
+    def _read(self, number: int, line: bytes, warnings: list[str]) -> None:
+        """Take a line of another form apart; a damaged one leaves a warning, if there is room."""
+        if len(line) >= SHORT_LINE or len(warnings) <= MAX_WARNINGS:
+            entry = self._make(number, line, warnings)
+            if entry is not None:
+                self.made[number] = entry
 
     def _make(self, number: int, line: bytes, warnings: list[str]) -> HostEntry | None:
-        entry = None
         try:
             if len(line) > MAX_LINE_BYTES:
                 raise TrustFileError(
                     f"the line is longer than {MAX_LINE_BYTES} bytes; ignored", f"{self.path}:{number}"
                 )
             text = readable_line(line, number, self.path, warnings)
-            if text:
-                entry = HostEntry(self.path, number, text)
+            return HostEntry(self.path, number, text) if text else None
         except KeyFileError as error:
             warn(warnings, error)
-        self.made[number] = entry
-        return entry
+            return None
 
-    def _entry(self, number: int, warnings: list[str]) -> HostEntry | None:
-        """Return a line taken apart."""
-        if number in self.made:
-            return self.made[number]
-        names, salt, digest, key, _ = self.rows[number - 1]
-        return self._make(number, b"%b %b" % (names or b"|1|%b|%b" % (salt, digest), key), warnings)
-
-    def _entries(self, numbers: Iterable[int], warnings: list[str]) -> Iterator[HostEntry]:
-        for number in numbers:
-            entry = self._entry(number, warnings)
-            if entry is not None:
-                yield entry
+    def _entries(self, wanted: Iterable[int], warnings: list[str]) -> Iterator[HostEntry]:
+        """Yield lines by their index in `rows`, and all that are of another form, in the file's order."""
+        for index in wanted:
+            number = self.numbers[index]
+            if number not in self.made:
+                names, salt, digest, key, _ = self.rows[index]
+                text = b"%b %b" % (names or b"|1|%b|%b" % (salt, digest), key)
+                self.made[number] = self._make(number, text, warnings)
+        return (entry for _, entry in sorted(self.made.items()) if entry is not None)
 
     def all(self, warnings: list[str]) -> Iterator[HostEntry]:
         """Yield every line."""
-        ordinary = (number for number, row in enumerate(self.rows, 1) if row[3])
-        return self._entries(sorted({*ordinary, *self.made}), warnings)
+        return self._entries(range(len(self.rows)), warnings)
 
     def about(self, names: list[str], warnings: list[str]) -> Iterator[HostEntry]:
         """Yield the lines about any of the names that host_name made."""
         from hmac import digest as hmac
 
-        numbers: set[int] = {number for number, entry in self.made.items() if entry is not None}
+        wanted: list[int] = []
         for name in names:
-            wanted = name.encode("utf-8", "surrogateescape")
-            numbers.update(
-                number
-                for number, (plain, salt, digest, _, _) in enumerate(self.rows, 1)
-                if (wanted in plain if plain else salt and hmac(a2b(salt), wanted, "sha1") == a2b(digest))
-            )
-        for entry in self._entries(sorted(numbers), warnings):
-            if any(entry.patterns.matches(name) for name in names):
-                yield entry
+            text = name.encode("utf-8", "surrogateescape")
+            wanted += [
+                index
+                for index, (plain, salt, digest, _, _) in enumerate(self.rows)
+                if (text in plain if plain else hmac(a2b(salt), text, "sha1") == a2b(digest))
+            ]
+        return (
+            entry
+            for entry in self._entries(wanted, warnings)
+            if any(entry.patterns.matches(name) for name in names)
+        )
 
     def with_key(self, key: PublicKey, warnings: list[str]) -> Iterator[HostEntry]:
         """Yield the lines that hold a key."""
         text = key.to_line().split(" ")[1].encode("ascii")
-        numbers = {number for number, row in enumerate(self.rows, 1) if text in row[3]}
-        numbers.update(self.made)
-        return (entry for entry in self._entries(sorted(numbers), warnings) if entry.blob == key.blob)
+        wanted = [index for index, row in enumerate(self.rows) if text in row[3]]
+        return (entry for entry in self._entries(wanted, warnings) if entry.blob == key.blob)
 
 
 @cache

@@ -19,6 +19,9 @@ MAX_LINE_BYTES = 65536
 MAX_FILE_BYTES = 64 << 20
 #: A file of another kind altogether must not fill the log.
 MAX_WARNINGS = 100
+#: The shortest line with a key has 80 characters.  Shorter ones are damaged, and after the warnings that are
+#: given at all not worth the work of finding out how.
+SHORT_LINE = 32
 
 _BLANK = re.compile("[ \\t]+")
 
@@ -80,6 +83,8 @@ def numbered_lines(stream: BinaryIO, path: str, warnings: list[str]) -> Iterator
     while line := stream.readline(MAX_LINE_BYTES):
         number += 1
         size += len(line)
+        if line == b"\n":
+            continue
         if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
             warn(warnings, f"{path}:{number}: the line is longer than {MAX_LINE_BYTES} bytes; ignored")
             while line and not line.endswith(b"\n"):
@@ -91,6 +96,11 @@ def numbered_lines(stream: BinaryIO, path: str, warnings: list[str]) -> Iterator
         text = readable_line(line, number, path, warnings)
         if text:
             yield number, text
+
+
+def worth_reading(text: str, warnings: list[str]) -> bool:
+    """Say whether a line may hold a key, or there is room to warn that it does not."""
+    return len(text) >= SHORT_LINE or len(warnings) <= MAX_WARNINGS
 
 
 def readable_line(line: bytes, number: int, path: str, warnings: list[str]) -> str:

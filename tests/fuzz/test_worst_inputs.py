@@ -39,11 +39,12 @@ def counted(name: str, data: bytes) -> tuple[int, int]:
         tracemalloc.stop()
 
 
-#: The parsers of single keys; what files of many lines take is measured by worst_case.
+#: Parsers of single keys, and of files of many lines.
 KEYS = ("private_key", "public_file", "public_blob", "certificate", "signature")
+LINES = ("known_hosts", "authorized_keys", "authorized_principals", "allowed_signers")
 
 
-@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("name", [*KEYS, *LINES])
 def test_r18_no_input_of_a_mebibyte_takes_much(name: str) -> None:
     parse = load_target(name)
     for seed in seeds(name):

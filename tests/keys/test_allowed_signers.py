@@ -213,3 +213,9 @@ def test_the_real_tool_agrees(key: PrivateKey, authority: PrivateKey, tmp_path: 
             ["ssh-keygen", "-Y", "find-principals", *common], capture_output=True, text=True, check=False
         )
         assert tuple(listed.stdout.split()) == found.find_principals(made[name], parse_time(when))
+
+
+def test_r18_lines_too_short_for_a_key_cost_nothing_once_there_were_warnings_enough(key: PrivateKey) -> None:
+    found = parse_allowed_signers(b"junk\n" * 200 + f"alice {line(key)}".encode(), "as")
+    assert [entry.place for entry in found.entries] == ["as:201"]
+    assert len(found.warnings) == 101

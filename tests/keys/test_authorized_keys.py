@@ -18,7 +18,7 @@ from sshkit_keys import (
     load_authorized_keys,
     parse_authorized_keys,
 )
-from sshkit_keys.authorized_keys import parse_options
+from sshkit_keys.authorized_keys import MAX_OPTIONS, parse_options
 from sshkit_keys.wire import string
 
 NOTHING: frozenset[str] = frozenset()
@@ -220,3 +220,16 @@ def test_a_link_is_followed_before_the_folders_are_checked(home: Path, tmp_path:
 @given(st.binary(max_size=200) | st.text(' \t"\\=,abc-é', max_size=60).map(str.encode))
 def test_arbitrary_bytes_in_a_file_are_never_fatal(data: bytes) -> None:
     parse_authorized_keys(data, "ak")
+
+
+def test_r18_a_line_with_endless_options_is_refused(a: PublicKey) -> None:
+    line = "no-pty," * MAX_OPTIONS + f"no-pty {a.to_line()}"
+    found = parse_authorized_keys(line.encode(), "ak")
+    assert found.entries == []
+    assert found.warnings == [f"ak:1: more than {MAX_OPTIONS} options"]
+
+
+def test_r18_lines_too_short_for_a_key_cost_nothing_once_there_were_warnings_enough(a: PublicKey) -> None:
+    found = parse_authorized_keys(b"junk\n" * 200 + a.to_line().encode(), "ak")
+    assert [entry.place for entry in found.entries] == ["ak:201"]
+    assert len(found.warnings) == 101

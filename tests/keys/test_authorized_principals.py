@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sshkit_keys import KeyPermissionsError, TrustFileError
-from sshkit_keys.authorized_principals import load_authorized_principals, parse_authorized_principals
+from sshkit_keys.authorized_principals import (
+    MAX_ENTRIES,
+    load_authorized_principals,
+    parse_authorized_principals,
+)
 
 
 def test_r07_principals_are_compared_whole() -> None:
@@ -66,3 +70,10 @@ def test_files_are_checked_as_those_of_keys(tmp_path: Path) -> None:
 def test_arbitrary_bytes_are_entries_or_warnings(data: bytes) -> None:
     found = parse_authorized_principals(data, "ap")
     assert all(entry.principal for entry in found.entries)
+
+
+@pytest.mark.parametrize("line", [b"alice\n", b"a b\n"])
+def test_r18_a_file_of_another_kind_is_refused(line: bytes) -> None:
+    assert parse_authorized_principals(line * MAX_ENTRIES, "ap")
+    with pytest.raises(TrustFileError, match=f"ap: more than {MAX_ENTRIES} lines"):
+        parse_authorized_principals(line * (MAX_ENTRIES + 1), "ap")

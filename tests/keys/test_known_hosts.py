@@ -380,3 +380,15 @@ def test_ssh_keygen_finds_what_is_written_and_its_hashes_are_read(
     assert known.warnings == []
     ssh_keygen("-R", "one.example", "-f", "kh")
     assert KnownHosts.load([path]).check("one.example", 22, key.public).status is UNKNOWN
+
+
+def test_r18_large_files_keep_their_line_numbers(a: PublicKey, b: PublicKey) -> None:
+    filler = "# a comment\n\njunk\n" * 20_000
+    for end in ("", "\n", "\n\n"):
+        known = hosts(f"first {line(a)}\n{filler}one,two {line(a)}\n{filler}last {line(b)}{end}")
+        assert known.check("first", 22, a).places == ("kh:1",)
+        assert known.check("two", 22, a).places == ("kh:60002",)
+        assert known.check("last", 22, b).places == ("kh:120003",)
+        assert [entry.line for entry in known.entries] == [1, 60002, 120003]
+        assert len(known.warnings) == 101
+        assert known.warnings[0].startswith("kh:4: ")
