@@ -24,6 +24,7 @@ LEVELS = {
     "sshkit.config": 2,
     "sshkit.opening": 2,
     "sshkit.sftp": 2,
+    "sshkit.scp": 2,
     "sshkit.reactor": 3,
     "sshkit.agent": 4,
     "sshkit.client": 4,
