@@ -103,13 +103,14 @@ class SFTPClient(Requests):
         opened = self.session.open_handle(m.OPEN, body, raw)
         opening: Opening[SFTPFile] = Opening(lambda _: opened.cancel())
 
-        def made(handle: bytes) -> "SFTPFile | Deferred[SFTPFile]":
+        def made(handle: bytes) -> None:
             file = SFTPFile(self.session, handle, raw, mode)
             if flags & m.APPEND:
-                return file.seek(0, 2).add_callback(lambda _: file)
-            return file
+                file.seek(0, 2).add_callbacks(lambda _: opening.callback(file), opening.errback)
+            else:
+                opening.callback(file)
 
-        opened.add_callback(made).add_callbacks(lambda file: opening.callback(file), opening.errback)
+        opened.add_callbacks(made, opening.errback)
         return opening
 
     @as_deferred

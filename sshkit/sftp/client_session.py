@@ -142,7 +142,6 @@ class Session(ChannelProtocol):
     """One SFTP channel of a client."""
 
     __slots__ = (
-        "_clock",
         "_corked",
         "_heard",
         "_last_words",
@@ -155,6 +154,7 @@ class Session(ChannelProtocol):
         "_ticker",
         "_timeout",
         "_transport",
+        "clock",
         "closed",
         "defer_to_thread",
         "extensions",
@@ -177,7 +177,7 @@ class Session(ChannelProtocol):
         random_bytes: Callable[[int], bytes],
         timeout: float = TIMEOUT,
     ) -> None:
-        self._clock = clock
+        self.clock = clock
         self.defer_to_thread = defer_to_thread
         self.random_bytes = random_bytes
         self._timeout = timeout
@@ -242,7 +242,10 @@ class Session(ChannelProtocol):
     def resume_writing(self) -> None:
         self.writable = True
         self._heard = self._tick
-        for writer in tuple(self.writers):
+        writers = self.writers
+        if len(writers) > 1:
+            writers.append(writers.pop(0))  # another one is the first to write each time
+        for writer in tuple(writers):
             writer.pump()
 
     def channel_closed(self, error: BaseException | None) -> None:
@@ -278,12 +281,12 @@ class Session(ChannelProtocol):
         self.pending[number] = answer
         if self._ticker is None:
             self._heard = self._tick
-            self._ticker = self._clock.call_later(self._timeout / TICKS, self._ticked)
+            self._ticker = self.clock.call_later(self._timeout / TICKS, self._ticked)
         if self._corked or self._scheduled:
             self._out.append(packet)
         else:
             self._scheduled = True
-            self._clock.call_soon(self._flush)  # first: so that ours is there when the channel flushes
+            self.clock.call_soon(self._flush)  # first: so that ours is there when the channel flushes
             self._transport.write(packet)
 
     def write_through(self, number: int, data: memoryview, answer: Answer) -> None:
@@ -294,7 +297,7 @@ class Session(ChannelProtocol):
         self.pending[number] = answer
         if self._ticker is None:
             self._heard = self._tick
-            self._ticker = self._clock.call_later(self._timeout / TICKS, self._ticked)
+            self._ticker = self.clock.call_later(self._timeout / TICKS, self._ticked)
         self._transport.write(data)
 
     def call(
@@ -453,7 +456,7 @@ class Session(ChannelProtocol):
                     TimeoutError(f"the SFTP server gave no answer within {self._timeout:g} seconds")
                 )
         if self.lost is None and (self.pending or streaming or not self.ready.called):
-            self._ticker = self._clock.call_later(self._timeout / TICKS, self._ticked)
+            self._ticker = self.clock.call_later(self._timeout / TICKS, self._ticked)
         else:
             self._ticker = None
 
