@@ -83,6 +83,8 @@ def numbered_lines(stream: BinaryIO, path: str, warnings: list[str]) -> Iterator
     while line := stream.readline(MAX_LINE_BYTES):
         number += 1
         size += len(line)
+        if size > MAX_FILE_BYTES:
+            raise _too_large(path)
         if line == b"\n":
             continue
         if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
@@ -90,9 +92,9 @@ def numbered_lines(stream: BinaryIO, path: str, warnings: list[str]) -> Iterator
             while line and not line.endswith(b"\n"):
                 line = stream.readline(MAX_LINE_BYTES)
                 size += len(line)
-                _check_size(size, path)
+                if size > MAX_FILE_BYTES:
+                    raise _too_large(path)
             continue
-        _check_size(size, path)
         text = readable_line(line, number, path, warnings)
         if text:
             yield number, text
@@ -112,6 +114,5 @@ def readable_line(line: bytes, number: int, path: str, warnings: list[str]) -> s
     return "" if text.startswith("#") else text
 
 
-def _check_size(size: int, path: str) -> None:
-    if size > MAX_FILE_BYTES:
-        raise TrustFileError(f"the file is larger than {MAX_FILE_BYTES} bytes", path)
+def _too_large(path: str) -> TrustFileError:
+    return TrustFileError(f"the file is larger than {MAX_FILE_BYTES} bytes", path)

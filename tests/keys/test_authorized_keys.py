@@ -19,6 +19,7 @@ from sshkit_keys import (
     parse_authorized_keys,
 )
 from sshkit_keys.authorized_keys import MAX_OPTIONS, parse_options
+from sshkit_keys.trust_files import MAX_LINE_BYTES
 from sshkit_keys.wire import string
 
 NOTHING: frozenset[str] = frozenset()
@@ -233,3 +234,19 @@ def test_r18_lines_too_short_for_a_key_cost_nothing_once_there_were_warnings_eno
     found = parse_authorized_keys(b"junk\n" * 200 + a.to_line().encode(), "ak")
     assert [entry.place for entry in found.entries] == ["ak:201"]
     assert len(found.warnings) == 101
+
+
+@pytest.mark.parametrize("contents", [b"\n", b"#x\n", b"x" * MAX_LINE_BYTES])
+def test_r18_a_file_without_end_is_refused(contents: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sshkit_keys.trust_files.MAX_FILE_BYTES", 4 * MAX_LINE_BYTES)
+    with pytest.raises(TrustFileError, match="ak: the file is larger than 262144 bytes"):
+        parse_authorized_keys(contents * (5 * MAX_LINE_BYTES // len(contents)), "ak")
+
+
+def test_r18_a_line_that_is_too_long_is_passed_over(a: PublicKey) -> None:
+    found = parse_authorized_keys(b"x" * (2 * MAX_LINE_BYTES) + b"\n\0\n" + a.to_line().encode(), "ak")
+    assert [entry.place for entry in found.entries] == ["ak:3"]
+    assert found.warnings == [
+        f"ak:1: the line is longer than {MAX_LINE_BYTES} bytes; ignored",
+        "ak:2: the line holds a NUL character; ignored",
+    ]
