@@ -4,7 +4,7 @@ Timeouts are those of the library's own calls; what has none there takes one her
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sshkit.blocking.thread import ReactorThread, shared
 from sshkit.client.connect import connect as connect_async
@@ -13,6 +13,9 @@ from sshkit.client.process import ClientProcess, Result
 from sshkit.deferred import Deferred
 from sshkit.interfaces import TerminalSize
 from sshkit.ssh.channels.streams import StreamReader, StreamWriter
+
+if TYPE_CHECKING:
+    from sshkit.blocking.sftp import BlockingSFTP
 
 READ_TIMEOUT = 3600.0  #: seconds that a read or a write waits unless told otherwise
 
@@ -129,6 +132,13 @@ class BlockingConnection:
     def shell(self, *, terminal: str | None = "xterm", timeout: float = OPEN_TIMEOUT) -> BlockingProcess:
         """Start the login shell, on a terminal unless `terminal` is None."""
         return self.start(None, terminal=terminal, timeout=timeout)
+
+    def sftp(self, **options: Any) -> "BlockingSFTP":
+        """Open SFTP; takes what `ClientConnection.sftp` takes."""
+        from sshkit.blocking.sftp import BlockingSFTP
+
+        client = self._thread.call(lambda: self.connection.sftp(**options), timeout=None)
+        return BlockingSFTP(self._thread, client)
 
     def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:
         """Close the connection; one that has ended, or is the parent process's, needs no closing."""
