@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sshkit.client.destination import InvalidDestination
     from sshkit.client.host_keys import HostKeyChanged, HostKeyRevoked, HostKeyUnknown
     from sshkit.client.process import ClientProcess, CommandFailed, OutputTooLarge, Result
+    from sshkit.client.scan import ScannedHost, scan, scan_host
     from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, gather, race
     from sshkit.interfaces import TerminalSize
     from sshkit.reactor import ConnectError, ConnectTimeout, ListenError, ReactorClosed, ResolveError
@@ -69,6 +70,7 @@ _HOMES = {
     "sshkit.client.destination": ("InvalidDestination",),
     "sshkit.client.host_keys": ("HostKeyChanged", "HostKeyRevoked", "HostKeyUnknown"),
     "sshkit.client.process": ("ClientProcess", "CommandFailed", "OutputTooLarge", "Result"),
+    "sshkit.client.scan": ("ScannedHost", "scan", "scan_host"),
     "sshkit.deferred": ("CancelledError", "Deferred", "Failure", "ensure_deferred", "gather", "race"),
     "sshkit.interfaces": ("TerminalSize",),
     "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ReactorClosed", "ResolveError"),
@@ -160,6 +162,7 @@ __all__ = [
     "ResolveError",
     "Result",
     "SSHKitError",
+    "ScannedHost",
     "Server",
     "Session",
     "Settings",
@@ -178,6 +181,8 @@ __all__ = [
     "gather",
     "race",
     "run",
+    "scan",
+    "scan_host",
     "serve",
     "serve_agent",
     "testing",

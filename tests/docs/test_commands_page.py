@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from sshkit_cli import add, agent, keygen, keyscan, options, server_options
+from sshkit_cli import add, agent, copy_id, keygen, keyscan, options, server_options
 
 from sshkit.config import client_options, not_yet, sshd_keywords
 from tests.docs.pages import ROOT, section
@@ -95,8 +95,9 @@ def test_the_flags_of_the_server_are_those_of_its_usage() -> None:
         (agent.USAGE, "sshkit-agent"),
         (add.USAGE, "sshkit-add"),
         (keyscan.USAGE, "sshkit-keyscan"),
+        (copy_id.USAGE, "sshkit-copy-id"),
     ],
-    ids=["client", "server", "keygen", "agent", "add", "keyscan"],
+    ids=["client", "server", "keygen", "agent", "add", "keyscan", "copy-id"],
 )
 def test_the_page_shows_the_usage_of_the_command(usage: str, heading: str) -> None:
     shown = re.search(r"```text\n(.*?)```", section(PAGE, heading), re.DOTALL)
