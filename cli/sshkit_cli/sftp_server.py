@@ -1,0 +1,188 @@
+"""sshkit-sftp-server: the SFTP server of one session, on standard input and output (sftp-server(8)).
+
+For ``Subsystem sftp`` of any sshd, and for ``sftp -D``.  Its options and log are those of OpenSSH's.
+It serves one request after the other, with the rights of who started it; nothing is loaded that it does not need.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+from sshkit_keys.errors import SSHKitError
+from sshkit_keys.text import printable
+
+from sshkit_cli.sftp_server_options import LEVELS, USAGE, Options, UsageError, parse
+
+if TYPE_CHECKING:
+    from sshkit.sftp.server_events import SFTPEvent
+
+FAILED = 255
+USAGE_STATUS = 1
+
+Log = Callable[[int, str], object]
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """Run the command; returns its exit status."""
+    try:
+        options = parse(sys.argv[1:] if argv is None else argv)
+    except UsageError as error:
+        print(f"sshkit-sftp-server: {error}", USAGE, sep="\n", file=sys.stderr)
+        return USAGE_STATUS
+    if options.help:
+        print(USAGE, file=sys.stderr)
+        return USAGE_STATUS
+    if options.query is not None:
+        from sshkit.sftp.server_requests import request_names
+
+        print("\n".join(request_names()))
+        return 0
+    try:
+        return _serve(options)
+    except KeyboardInterrupt:
+        return FAILED
+    except SSHKitError as error:
+        print(f"sshkit-sftp-server: {error}", file=sys.stderr)
+    except OSError as error:
+        place = f"{printable(os.fsdecode(error.filename))}: " if error.filename else ""
+        print(f"sshkit-sftp-server: {place}{error.strerror}", file=sys.stderr)
+    return FAILED
+
+
+def _serve(options: Options) -> int:
+    from time import time
+
+    from sshkit.sftp.backends.local import LocalBackend
+    from sshkit.sftp.errors import SFTPProtocolError
+    from sshkit.sftp.server import SFTPServer
+    from sshkit.sftp.server_pipes import serve_pipes
+
+    if options.umask is not None:
+        os.umask(options.umask)
+    log = _open_log(options)
+    home = _start(options, log)
+    verbose = options.level >= LEVELS["INFO"]
+    backend = LocalBackend("/", start=home, allow_setid=True)
+
+    def failed(error: BaseException) -> None:
+        log(LEVELS["ERROR"], f"internal error: {type(error).__name__}: {error}")
+
+    def happened(event: "SFTPEvent") -> None:
+        log(LEVELS["INFO"], str(event))
+
+    server = SFTPServer(
+        backend,
+        random_bytes=os.urandom,
+        now=time,
+        read_only=options.read_only,
+        denied=options.denied,
+        allowed=options.allowed,
+        on_event=happened if verbose else None,
+        on_error=failed,
+    )
+    for descriptor in (0, 1):
+        os.set_blocking(descriptor, True)
+    _hear_of_it()
+    if verbose:
+        log(LEVELS["INFO"], f"session opened for local user {_user()} from [{_source()}]")
+    try:
+        serve_pipes(server, 0, 1)
+    except SFTPProtocolError as error:
+        log(LEVELS["ERROR"], str(error))
+        return FAILED
+    finally:
+        if verbose:
+            log(LEVELS["INFO"], f"session closed for local user {_user()} from [{_source()}]")
+    return 0
+
+
+def _hear_of_it() -> None:
+    """Let a write that nobody reads be an error, whatever our parent wanted."""
+    from signal import SIG_IGN, SIGPIPE, signal
+
+    signal(SIGPIPE, SIG_IGN)
+
+
+def _start(options: Options, log: Log) -> bytes:
+    """Return where relative paths begin: -d with its tokens expanded, else where we are."""
+    if options.start is not None:
+        path = expanded(options.start, {"d": _home(), "u": _user()})
+        try:
+            os.chdir(path)
+        except OSError as error:
+            log(LEVELS["ERROR"], f'chdir to "{path}" failed: {error.strerror}')
+    return os.getcwdb()
+
+
+def expanded(text: str, values: "dict[str, str]") -> str:
+    """Return a path with its tokens replaced; raises UsageError for one that is not known."""
+    parts = text.split("%")
+    out = parts[0]
+    position = 1
+    while position < len(parts):
+        part = parts[position]
+        if part:
+            if part[0] not in values:
+                raise UsageError(f"-d: unknown token %{printable(part[0])}")
+            out += values[part[0]] + part[1:]
+        elif position + 1 < len(parts):  # two signs stand for one
+            position += 1
+            out += "%" + parts[position]
+        else:
+            raise UsageError("-d: a single % at the end")
+        position += 1
+    return out
+
+
+def _user() -> str:
+    from pwd import getpwuid
+
+    try:
+        return getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _home() -> str:
+    from pwd import getpwuid
+
+    try:
+        return getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return "/"
+
+
+def _source() -> str:
+    """Return the client's address, as sshd tells it."""
+    return printable(os.environ.get("SSH_CONNECTION", "UNKNOWN").split(" ")[0] or "UNKNOWN")
+
+
+def _open_log(options: Options) -> Log:
+    """Return what takes a level and a text."""
+    if options.log_to_stderr:
+        from sshkit.server.event_log import descriptor_sink
+
+        sink: Log = descriptor_sink(2, stamped=False)
+    else:
+        from sshkit.server.event_log import syslog_sink
+
+        sink = syslog_sink(options.facility)
+        import syslog
+
+        syslog.openlog("sshkit-sftp-server", syslog.LOG_PID, getattr(syslog, f"LOG_{options.facility}"))
+
+    def log(level: int, text: str) -> None:
+        if level <= options.level:
+            sink(level, printable(text, 8192))
+
+    return log
+
+
+def run() -> NoReturn:
+    """Run as a script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()
