@@ -407,11 +407,8 @@ class Session(ChannelProtocol):
             raise SFTPProtocolError(f"an answer to request {number}, which is not pending")
         try:
             answer.answered(kind, payload)
-        except (WireError, SFTPProtocolError) as error:
-            answer.failed(SFTPProtocolError(f"the SFTP server broke the protocol: {error}"))
-            raise
-        except Exception as error:
-            answer.failed(error)
+        except Exception:
+            self.pending[number] = answer  # hears of it with the others, when the session has ended
             raise
 
     def _begin(self, kind: int, length: int, head: memoryview) -> "tuple[int, PieceHandler] | None":
