@@ -44,6 +44,7 @@ class ServerOptions:
     allow_users: Setting[tuple[str, ...]]
     authentication_methods: Setting[tuple[str, ...]]
     authorized_keys_files: Setting[tuple[str, ...]]
+    authorized_principals_file: Setting[str | None]
     banner: Setting[str | None]
     ciphers: Setting[str | None]
     client_alive_count_max: Setting[int]
@@ -73,10 +74,12 @@ class ServerOptions:
     pubkey_authentication: Setting[bool]
     rekey_limit: Setting[RekeyLimit]
     required_rsa_size: Setting[int]
+    revoked_keys: Setting[str | None]
     set_env: Setting[tuple[tuple[str, str], ...]]
     strict_modes: Setting[bool]
     subsystems: Setting[tuple[tuple[str, str], ...]]
     syslog_facility: Setting[str]
+    trusted_user_ca_keys: Setting[str | None]
     version_addendum: Setting[str]
 
     def __init__(self) -> None:
@@ -152,6 +155,7 @@ DEFAULTS: dict[str, Any] = {
     "allow_users": (),
     "authentication_methods": (),
     "authorized_keys_files": (".ssh/authorized_keys", ".ssh/authorized_keys2"),
+    "authorized_principals_file": None,
     "banner": None,
     "ciphers": None,
     "client_alive_count_max": 3,
@@ -181,10 +185,12 @@ DEFAULTS: dict[str, Any] = {
     "pubkey_authentication": True,
     "rekey_limit": RekeyLimit(),
     "required_rsa_size": 2048,
+    "revoked_keys": None,
     "set_env": (),
     "strict_modes": True,
     "subsystems": (),
     "syslog_facility": "auth",
+    "trusted_user_ca_keys": None,
     "version_addendum": "",
 }
 

@@ -181,6 +181,7 @@ OBEYED: dict[str, tuple[str, Parse]] = {
     "allowusers": ("allow_users", user_patterns),
     "authenticationmethods": ("authentication_methods", authentication_methods),
     "authorizedkeysfile": ("authorized_keys_files", words),
+    "authorizedprincipalsfile": ("authorized_principals_file", path),
     "banner": ("banner", path),
     "ciphers": ("ciphers", Line.one),
     "clientalivecountmax": ("client_alive_count_max", number),
@@ -210,10 +211,12 @@ OBEYED: dict[str, tuple[str, Parse]] = {
     "pubkeyauthentication": ("pubkey_authentication", flag),
     "rekeylimit": ("rekey_limit", rekey_limit),
     "requiredrsasize": ("required_rsa_size", lambda line: number(line, 0, 16384)),
+    "revokedkeys": ("revoked_keys", path),
     "setenv": ("set_env", variables),
     "strictmodes": ("strict_modes", flag),
     "subsystem": ("subsystems", subsystem),
     "syslogfacility": ("syslog_facility", lambda line: choice(line, FACILITIES)),
+    "trustedusercakeys": ("trusted_user_ca_keys", path),
     "versionaddendum": ("version_addendum", version_addendum),
 }
 
@@ -246,15 +249,12 @@ ALIASES = {
 #: Keyword -> the only values that can be obeyed (the first is the one to write), and why.
 LIMITED: dict[str, tuple[tuple[str, ...], str]] = {
     "authorizedkeyscommand": (("none",), "commands that find keys are not supported yet"),
-    "authorizedprincipalscommand": (("none",), "certificates of users are not supported yet"),
-    "authorizedprincipalsfile": (("none",), "certificates of users are not supported yet"),
+    "authorizedprincipalscommand": (("none",), "commands that find principals are not supported yet"),
     "channeltimeout": (("none",), "channels are not timed yet"),
     "chrootdirectory": (("none",), "the root directory cannot be changed yet"),
     "persourcepenalties": (("no",), "penalties are not supported yet"),
     "rdomain": (("none",), "routing domains are not supported"),
     "refuseconnection": (("no",), "this would refuse everybody"),
-    "revokedkeys": (("none",), "lists of revoked keys are not supported yet"),
-    "trustedusercakeys": (("none",), "certificates of users are not supported yet"),
     "unusedconnectiontimeout": (("none", "0"), "unused connections are not timed yet"),
     "usedns": (("no",), "names of hosts are not looked up"),
     "usepam": (("no",), "PAM is not supported"),

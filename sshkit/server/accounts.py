@@ -6,8 +6,8 @@ that is: its files are read and its password is hashed, and the result is thrown
 """
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sshkit_keys.errors import KeyFileError, SSHKitError
 from sshkit_keys.host_patterns import matches_glob
@@ -15,9 +15,12 @@ from sshkit_keys.text import printable, quoted
 
 from sshkit.server.key_limits import KeyLimits, LineRefused, limits_of
 from sshkit.server.users import Refusal, Users
+from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
 
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
+    from sshkit_keys.authorized_keys import AuthorizedEntry
+    from sshkit_keys.certificates import Certificate
 
     from sshkit.deferred import Deferred
     from sshkit.server.connection import ServerConnection
@@ -69,10 +72,15 @@ class LoginRules(NamedTuple):
     forced_command: bool = False  #: the configuration forces a command on everybody
     required_rsa_size: int = 2048  #: bits
     chain: tuple[str, ...] = ()  #: methods that are needed one after the other
+    authorities: str | None = None  #: file of the keys whose certificates let in
+    principals: str | None = None  #: file of the names that a certificate may bear, with tokens
+    revoked: str | None = None  #: a revocation list, or a file of public keys
 
 
 class SystemUsers(Users):
     """One account, and every other name refused."""
+
+    takes_certificates = True
 
     def __init__(self, account: Account, rules: LoginRules = LoginRules()) -> None:  # noqa: B008 - immutable
         """Raises AccountError for a bad token, PasswordsUnavailable where passwords cannot be checked."""
@@ -80,6 +88,8 @@ class SystemUsers(Users):
         self.account = account
         self.rules = rules
         self.paths = key_paths(rules.key_files, account)
+        principals = (rules.principals,) if rules.principals is not None else ()
+        self.principal_paths = key_paths(principals, account, "AuthorizedPrincipalsFile")
         self.password_check: Any = None
         if rules.passwords or rules.interactive:
             from sshkit.server.system_passwords import PasswordCheck
@@ -126,12 +136,46 @@ class SystemUsers(Users):
 
     def find_key(self, key: "PublicKey", source: str) -> "KeyLimits | Refusal":
         """Look a key up in the account's files; the first line that may be obeyed counts."""
+
+        refusal = self._unusable(key)
+        if refusal is not None:
+            return refusal
+        if key.key_type.endswith(CERTIFICATE_SUFFIX):
+            return self._find_certificate(cast("Certificate", key), source)
+        reasons: list[str] = []
+        for entry in self._entries(key, reasons):
+            try:
+                limits = limits_of(entry, source)
+            except LineRefused as error:
+                reasons.append(str(error))
+                continue
+            if self._lacks_command(limits):
+                reasons.append(f"{printable(entry.place)}: PermitRootLogin wants a forced command")
+                continue
+            return limits
+        return Refusal("; ".join(reasons) or "no file of keys is configured")
+
+    def _unusable(self, key: "PublicKey") -> Refusal | None:
+        """Return why a key may not be used whatever a file says: too short, or revoked."""
+        rules = self.rules
+        if key.key_type.startswith("ssh-rsa") and key.bits < rules.required_rsa_size:
+            return Refusal(f"RSA with {key.bits} bits, RequiredRSASize is {rules.required_rsa_size}")
+        if rules.revoked is not None:
+            from sshkit_keys.revocation import RevocationList
+
+            try:
+                RevocationList.load(rules.revoked).check(key)
+            except KeyFileError as error:  # a list that cannot be read revokes every key
+                return Refusal(f"RevokedKeys: {error}")
+            except OSError as error:
+                return Refusal(f"RevokedKeys: {printable(rules.revoked)}: {error.strerror}")
+        return None
+
+    def _entries(self, key: "PublicKey", reasons: list[str]) -> "Iterator[AuthorizedEntry]":
+        """Yield the lines of a key in the account's files; why there are none is added to `reasons`."""
         from sshkit_keys.authorized_keys import load_authorized_keys
 
         account = self.account
-        if key.key_type == "ssh-rsa" and key.bits < self.rules.required_rsa_size:
-            return Refusal(f"RSA with {key.bits} bits, RequiredRSASize is {self.rules.required_rsa_size}")
-        reasons: list[str] = []
         for path in self.paths:
             try:
                 if self.rules.strict_modes:
@@ -150,17 +194,80 @@ class SystemUsers(Users):
             reasons += found.warnings
             if not found.entries:
                 reasons.append(f"the key is not in {printable(path)}")
-            for entry in found.entries:
-                try:
-                    limits = limits_of(entry, source)
-                except LineRefused as error:
-                    reasons.append(str(error))
-                    continue
-                if self._forced_only() and limits.command is None and not self.rules.forced_command:
-                    reasons.append(f"{printable(entry.place)}: PermitRootLogin wants a forced command")
-                    continue
+            yield from found.entries
+
+    def _find_certificate(self, certificate: "Certificate", source: str) -> "KeyLimits | Refusal":
+        """Look for somebody who vouches: TrustedUserCAKeys, then cert-authority lines."""
+        from sshkit.server.certificate_logins import limits_by_line, limits_of_certificate, together
+
+        reasons: list[str] = []
+        try:
+            if self._trusts(certificate, reasons):
+                limits = self._limits_of_trusted(certificate, source)
+                if not self._lacks_command(limits):
+                    return limits
+                reasons.append(f"{limits.place}: PermitRootLogin wants a forced command")
+        except LineRefused as error:
+            reasons.append(str(error))
+        for entry in self._entries(certificate.authority, reasons):
+            try:
+                named = None if "principals" in entry.options else self.account.name
+                own = limits_of_certificate(certificate, named, source)
+                limits = together(own, limits_by_line(certificate, entry, source))
+            except LineRefused as error:
+                reasons.append(str(error))
+                continue
+            if not self._lacks_command(limits):
                 return limits
-        return Refusal("; ".join(reasons) or "no file of keys is configured")
+            reasons.append(f"{printable(entry.place)}: PermitRootLogin wants a forced command")
+        return Refusal("; ".join(reasons) or "nobody vouches for the certificate")
+
+    def _trusts(self, certificate: "Certificate", reasons: list[str]) -> bool:
+        from sshkit.server.certificate_logins import is_trusted_authority
+
+        path = self.rules.authorities
+        if path is None:
+            return False
+        try:
+            trusted = is_trusted_authority(certificate, path)
+        except (OSError, KeyFileError) as error:
+            cause = error.strerror if isinstance(error, OSError) else error.cause
+            reasons.append(f"TrustedUserCAKeys: {printable(path)}: {cause}")
+            return False
+        if not trusted:
+            reasons.append(f"its authority is not in {printable(path)}")
+        return trusted
+
+    def _limits_of_trusted(self, certificate: "Certificate", source: str) -> KeyLimits:
+        """Return the limits of a certificate whose authority is trusted; raises LineRefused."""
+        from sshkit_keys.authorized_principals import load_authorized_principals
+
+        from sshkit.server.certificate_logins import limits_of_certificate, together
+
+        if self.rules.principals is None:
+            return limits_of_certificate(certificate, self.account.name, source)
+        own = limits_of_certificate(certificate, None, source)
+        reasons: list[str] = []
+        for path in self.principal_paths:
+            try:
+                if self.rules.strict_modes:
+                    found = load_authorized_principals(path, self.account.uid, self.account.home)
+                else:
+                    found = load_authorized_principals(path)
+            except OSError as error:
+                reasons.append(f"{printable(path)}: {error.strerror}")
+                continue
+            except KeyFileError as error:
+                reasons.append(str(error))
+                continue
+            entry = found.find(certificate.principals)
+            if entry is not None:
+                return together(own, limits_of(entry, source))
+            reasons += [*found.warnings, f"none of the certificate's principals is in {printable(path)}"]
+        raise LineRefused("; ".join(reasons) or "AuthorizedPrincipalsFile is none")
+
+    def _lacks_command(self, limits: KeyLimits) -> bool:
+        return self._forced_only() and limits.command is None and not self.rules.forced_command
 
     def _forced_only(self) -> bool:
         return self.account.uid == 0 and self.rules.permit_root == "forced-commands-only"
@@ -176,6 +283,7 @@ class SystemLogin:
     """One connection's view of the account: where it comes from is known."""
 
     __slots__ = ("_connection", "_users", "chain")
+    takes_certificates = True
 
     def __init__(self, users: SystemUsers, connection: "ServerConnection") -> None:
         self._users = users
@@ -210,8 +318,10 @@ class SystemLogin:
         return checked
 
 
-def key_paths(patterns: Sequence[str], account: Account) -> tuple[str, ...]:
-    """Return AuthorizedKeysFile's paths with their tokens replaced; raises AccountError for a bad token."""
+def key_paths(
+    patterns: Sequence[str], account: Account, keyword: str = "AuthorizedKeysFile"
+) -> tuple[str, ...]:
+    """Return the paths of a keyword with their tokens replaced; raises AccountError for a bad token."""
     tokens = {"h": account.home, "u": account.name, "U": str(account.uid), "%": "%"}
     paths = []
     for pattern in patterns:
@@ -223,9 +333,7 @@ def key_paths(patterns: Sequence[str], account: Account) -> tuple[str, ...]:
             if char == "%":
                 token = next(pieces, "")
                 if token not in tokens:
-                    raise AccountError(
-                        f"AuthorizedKeysFile {quoted(pattern)}: %{printable(token)} is no token"
-                    )
+                    raise AccountError(f"{keyword} {quoted(pattern)}: %{printable(token)} is no token")
                 char = tokens[token]
             parts.append(char)
         paths.append(os.path.join(account.home, "".join(parts)))

@@ -160,11 +160,16 @@ class Planner:
             forced_command=options.force_command.value is not None,
             required_rsa_size=options.required_rsa_size.value,
             chain=options.authentication_methods.value,
+            authorities=options.trusted_user_ca_keys.value,
+            principals=options.authorized_principals_file.value,
+            revoked=options.revoked_keys.value,
         )
         try:
             users = SystemUsers(self.account, rules)
         except AccountError as error:
-            self._wrong(options.authorized_keys_files, str(error))
+            principals = str(error).startswith("AuthorizedPrincipalsFile")
+            at = options.authorized_principals_file if principals else options.authorized_keys_files
+            self._wrong(at, str(error))
             return None
         except PasswordsUnavailable as error:
             passwords = options.password_authentication

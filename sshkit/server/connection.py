@@ -133,6 +133,10 @@ class ServerConnection:
 
     # The policy of authentication.
 
+    @property
+    def takes_certificates(self) -> bool:
+        return self.users.takes_certificates
+
     def methods(self, user: str) -> tuple[str, ...]:
         # Asked only where no part of the chain counts any more: at the start, and after another user's try.
         self._passed = ("", ())

@@ -13,11 +13,14 @@ from sshkit_keys.text import printable, quoted
 
 if TYPE_CHECKING:
     from sshkit_keys.authorized_keys import AuthorizedEntry
+    from sshkit_keys.authorized_principals import PrincipalEntry
 
-#: What is forbidden and allowed by these does not exist here, or is part of KeyLimits.
+#: What is forbidden and allowed by these does not exist here, or is part of KeyLimits.  A touch is always
+#: demanded of security keys, and their owner's verification never.
 ENFORCED = frozenset(
     (
         "agent-forwarding",
+        "cert-authority",
         "command",
         "expiry-time",
         "from",
@@ -25,10 +28,13 @@ ENFORCED = frozenset(
         "no-port-forwarding",
         "no-pty",
         "no-user-rc",
+        "no-verify-required",
         "no-x11-forwarding",
         "port-forwarding",
+        "principals",
         "pty",
         "restrict",
+        "touch-required",
         "user-rc",
         "x11-forwarding",
     )
@@ -50,12 +56,20 @@ class KeyLimits(NamedTuple):
     permit_x11_forwarding: bool = True
 
 
-def limits_of(entry: "AuthorizedEntry", source: str) -> KeyLimits:
-    """Return what a line allows a client at the address `source`; raises LineRefused."""
+def limits_of(entry: "AuthorizedEntry | PrincipalEntry", source: str, certificate: bool = False) -> KeyLimits:
+    """Return what a line allows a client at the address `source`; raises LineRefused.
+
+    `certificate` says that the line's key did not log in itself, but vouches for who did.
+    """
     options = entry.options
+    place = printable(entry.place)
+    if certificate != ("cert-authority" in options):
+        what = "has no cert-authority" if certificate else "is for certificates of the key, not for the key"
+        raise LineRefused(f"{place}: the line {what}")
+    if "principals" in options and not certificate:
+        raise LineRefused(f"{place}: principals are for lines with cert-authority, so the line is ignored")
     if not options:
         return KeyLimits(entry.place)
-    place = printable(entry.place)
     unknown = entry.unenforced(ENFORCED)
     if unknown:
         names = ", ".join(printable(name) for name in unknown)

@@ -37,6 +37,9 @@ class Logins(Protocol):
     """Who answers for one connection; each answer may be a Deferred, and a `Refusal` is a no."""
 
     @property
+    def takes_certificates(self) -> bool: ...
+
+    @property
     def chain(self) -> tuple[str, ...]: ...
 
     def methods(self) -> tuple[str, ...]: ...
@@ -55,6 +58,9 @@ class Users:
     authorized_keys as text, or paths of such files (read at each login).  `chain`: methods that are needed
     one after the other, such as ("publickey", "password"); without it any one is enough.
     """
+
+    #: Whether `check_key` knows what a Certificate is and checks it whole; else none reaches it.
+    takes_certificates = False
 
     def __init__(
         self,

@@ -192,6 +192,10 @@ def later(reactor: ReactorCore, seconds: float = 0.0) -> Deferred[None]:
     return deferred
 
 
+#: Bytes that the kernel holds on each side of a connection of these tests.
+KERNEL_BUFFER = 256 * 1024
+
+
 async def connected(
     reactor: ReactorCore, server: Callable[[], Any] = Recorder, client: Callable[[], Any] = Recorder
 ) -> tuple[Any, Any]:
@@ -208,6 +212,11 @@ async def connected(
         await later(reactor)
     await servers[0].made
     listener.close()
+    for protocol in (servers[0], ours):
+        # The same on every machine, whatever its kernel would like to hold.
+        sock = protocol.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER)
     return servers[0], ours
 
 

@@ -31,6 +31,11 @@ MAX_ANSWERS = 64  #: answers in one round of keyboard-interactive (R18)
 class AuthenticationPolicy(Protocol):
     """Who may log in.  An answer is a verdict or a Deferred of one; an exception is a refusal (R10)."""
 
+    @property
+    def takes_certificates(self) -> bool:
+        """Whether `public_key` checks certificates whole (R7); else they are refused before."""
+        ...
+
     def methods(self, user: str) -> tuple[str, ...]:
         """Return the methods that can go on, the same for users that do not exist.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
     from sshkit.ssh.authentication.client import ClientAuthentication, Identity, Signer
-    from sshkit.ssh.authentication.server import ServerAuthentication
+    from sshkit.ssh.authentication.server import AuthenticationPolicy, ServerAuthentication
 
 
 def signed_data(session_id: bytes, user: str, algorithm: str, key: bytes) -> bytes:
@@ -47,7 +47,7 @@ def serve_public_key(server: "ServerAuthentication", request: UserauthRequest, r
     reader.finish("publickey request")
     layer = server.layer
     try:
-        key = parse_public_key(blob)
+        key = _parse(blob, algorithm, server.policy)
         if algorithm not in layer.algorithms.user_keys or algorithm not in key.signature_algorithms:
             return None
         if signed:
@@ -58,6 +58,15 @@ def serve_public_key(server: "ServerAuthentication", request: UserauthRequest, r
     if isinstance(verdict, Deferred):
         return verdict.add_callback(_answer, signed, algorithm, key)
     return _answer(verdict, signed, algorithm, key)
+
+
+def _parse(blob: bytes, algorithm: str, policy: "AuthenticationPolicy") -> "PublicKey":
+    """Read the request's key, or its certificate, whose authority's signature is verified at once."""
+    if algorithm.endswith(CERTIFICATE_SUFFIX) and policy.takes_certificates:
+        from sshkit_keys.certificates import parse_certificate
+
+        return parse_certificate(blob)
+    return parse_public_key(blob)
 
 
 def _answer(verdict: object, signed: bool, algorithm: str, key: "PublicKey") -> Verdict | bytes:
