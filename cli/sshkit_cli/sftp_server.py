@@ -1,7 +1,8 @@
 """sshkit-sftp-server: the SFTP server of one session, on standard input and output (sftp-server(8)).
 
 For ``Subsystem sftp`` of any sshd, and for ``sftp -D``.  Its options and log are those of OpenSSH's.
-It serves one request after the other, with the rights of who started it; nothing is loaded that it does not need.
+It serves one request after the other, with the rights of who started it, and loads no more than it
+needs.
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
-from sshkit_cli.sftp_server_options import LEVELS, USAGE, Options, UsageError, parse
+from sshkit.sftp.server_options import LEVELS, USAGE, Options, UsageError, expanded, parse
 
 if TYPE_CHECKING:
     from sshkit.sftp.server_events import SFTPEvent
@@ -113,26 +114,6 @@ def _start(options: Options, log: Log) -> bytes:
         except OSError as error:
             log(LEVELS["ERROR"], f'chdir to "{path}" failed: {error.strerror}')
     return os.getcwdb()
-
-
-def expanded(text: str, values: "dict[str, str]") -> str:
-    """Return a path with its tokens replaced; raises UsageError for one that is not known."""
-    parts = text.split("%")
-    out = parts[0]
-    position = 1
-    while position < len(parts):
-        part = parts[position]
-        if part:
-            if part[0] not in values:
-                raise UsageError(f"-d: unknown token %{printable(part[0])}")
-            out += values[part[0]] + part[1:]
-        elif position + 1 < len(parts):  # two signs stand for one
-            position += 1
-            out += "%" + parts[position]
-        else:
-            raise UsageError("-d: a single % at the end")
-        position += 1
-    return out
 
 
 def _user() -> str:

@@ -69,12 +69,17 @@ class LoginSessions:
         grant = request.connection.grant
         forced = self._forced or getattr(grant and grant.options, "command", None)
         command = wanted if forced is None else forced
-        if command is not None and command.split(" ", 1)[0] == INTERNAL_SFTP:
-            raise NotOffered("internal-sftp is not served yet; name a program such as sftp-server")
         return command, wanted if forced is not None else None
 
-    def _start(self, request: SessionRequest, command: str | None, original: str | None) -> ProcessProgram:
+    def _start(self, request: SessionRequest, command: str | None, original: str | None) -> Program:
         account = self._account
+        if command is not None and command.split(" ", 1)[0] == INTERNAL_SFTP:
+            from sshkit.server.sftp import start_internal
+
+            try:
+                return start_internal(request, self._reactor, account, command)
+            except OSError as error:
+                raise NotOffered(f"internal-sftp: {error.strerror}") from None
         shell = account.shell
         name = os.path.basename(shell)
         argv = (f"-{name}",) if command is None else (name, "-c", command)

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from sshkit_keys import PrivateKey, PublicKey
 
     from sshkit.interfaces import Clock, DelayedCall, Listener, Reactor, Transport
+    from sshkit.server.sftp import SFTPService
+    from sshkit.sftp.backends.interface import Backend
+
+    #: A backend for all, or what makes one for each session (None refuses); True: this process' files.
+    SFTPChoice = Backend | SFTPService | bool | Callable[[SessionRequest], Backend | SFTPService | None]
 
 
 REST_AFTER = 5.0  #: seconds without a byte after which a connection gives up what it can make again
@@ -220,10 +225,15 @@ def serve(
     passwords: Mapping[str, str] | None = None,
     authorized_keys: "Sequence[PublicKey | str | os.PathLike[str]] | None" = None,
     settings: Settings = Settings(),  # noqa: B008 - immutable
+    sftp: "SFTPChoice" = False,
     log: Log | None = None,
     reactor: "Reactor | None" = None,
 ) -> Opening[Server]:
     """Listen at ``host:port`` (port 0: any) and call `handler(session)` for every session.
+
+    `sftp` answers the subsystem "sftp": a backend of `sshkit.sftp.backends` for all, an SFTPService, or a
+    function that takes the SessionRequest and returns one of them for that session (None refuses).  True
+    serves all files that this process may use, from its home; whoever logs in has them all.
 
     Who may log in: `users`, or `passwords` by user name, or keys that let in under every name
     (`authorized_keys`: keys, lines or files).  Host keys are keys or files.
@@ -236,7 +246,13 @@ def serve(
         reactor = cast("Reactor", current())
     host, port = _address(address)
 
-    def start_program(request: SessionRequest) -> Program:
+    threads = reactor
+
+    def start_program(request: SessionRequest) -> Program | None:
+        if sftp is not False and request.subsystem == "sftp":
+            from sshkit.server.sftp import start_sftp
+
+            return start_sftp(request, threads, sftp)
         return Session(request, handler)
 
     server = Server(

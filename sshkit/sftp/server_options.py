@@ -1,4 +1,4 @@
-"""The options of sshkit-sftp-server, which are those of sftp-server(8).  Used by sftp_server.py."""
+"""The options of sftp-server(8): of sshkit-sftp-server, and of ``internal-sftp`` in our server."""
 
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable, quoted
@@ -113,3 +113,23 @@ def _set(options: Options, letter: str, value: str) -> None:
         if not octal or int(value, 8) > 0o777:
             raise UsageError(f"Invalid umask {quoted(value)}")
         options.umask = int(value, 8)
+
+
+def expanded(text: str, values: "dict[str, str]") -> str:
+    """Return a path with its tokens replaced; raises UsageError for one that is not known."""
+    parts = text.split("%")
+    out = parts[0]
+    position = 1
+    while position < len(parts):
+        part = parts[position]
+        if part:
+            if part[0] not in values:
+                raise UsageError(f"-d: unknown token %{printable(part[0])}")
+            out += values[part[0]] + part[1:]
+        elif position + 1 < len(parts):  # two signs stand for one
+            position += 1
+            out += "%" + parts[position]
+        else:
+            raise UsageError("-d: a single % at the end")
+        position += 1
+    return out
