@@ -1,0 +1,40 @@
+"""What help of sshkit-sftp prints: each command, its words, and what it does."""
+
+from typing import Final
+
+_ROWS: Final = (
+    ("bye", "Leave"),
+    ("cd path", "Go to the remote directory 'path'"),
+    ("chgrp [-h] grp path", "Give 'path' to the group 'grp', a number"),
+    ("chmod [-h] mode path", "Set the permissions of 'path' to 'mode', octal"),
+    ("chown [-h] own path", "Give 'path' to the owner 'own', a number"),
+    ("copy oldpath newpath", "Copy a remote file, at the server"),
+    ("cp oldpath newpath", "The same"),
+    ("df [-hi] [path]", "Show how full the file system is that 'path' is on"),
+    ("exit", "Leave"),
+    ("get [-afpR] remote [local]", "Download"),
+    ("help", "Show this"),
+    ("lcd path", "Go to the local directory 'path'"),
+    ("lls [ls-options [path]]", "List a local directory"),
+    ("lmkdir path", "Make a local directory"),
+    ("ln [-s] oldpath newpath", "Link a remote file (-s: a symbolic link)"),
+    ("lpwd", "Show the local directory"),
+    ("ls [-1afhlnrSt] [path]", "List a remote directory"),
+    ("lumask umask", "Set the local umask"),
+    ("mkdir path", "Make a remote directory"),
+    ("progress", "Switch the progress line on or off"),
+    ("put [-afpR] local [remote]", "Upload"),
+    ("pwd", "Show the remote directory"),
+    ("quit", "Leave"),
+    ("reget [-fpR] remote [local]", "Go on with a download that was cut"),
+    ("rename oldpath newpath", "Rename a remote file"),
+    ("reput [-fpR] local [remote]", "Go on with an upload that was cut"),
+    ("rm path", "Delete remote files"),
+    ("rmdir path", "Remove an empty remote directory"),
+    ("symlink oldpath newpath", "Make a symbolic link there"),
+    ("version", "Show the version of the protocol"),
+    ("!command", "Run a local command"),
+    ("!", "Run a local shell"),
+    ("?", "Show this"),
+)
+HELP: Final = "Available commands:\n" + "".join(f"{usage:<35}{text}\n" for usage, text in _ROWS)
