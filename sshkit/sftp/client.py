@@ -18,7 +18,7 @@ from sshkit.sftp.client_listing import DirEntry, Lister, join
 from sshkit.sftp.client_requests import Requests
 from sshkit.sftp.client_session import TIMEOUT, Session
 from sshkit.sftp.errors import SFTPError, SFTPFileExists, SFTPNoSuchFile
-from sshkit.sftp.file import SFTPFile
+from sshkit.sftp.file import OpeningFile, SFTPFile
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Clock
@@ -101,7 +101,7 @@ class SFTPClient(Requests):
         flags = flags_of(mode)
         body = string(raw) + uint32(flags) + Attributes(permissions=permissions).encode()
         opened = self.session.open_handle(m.OPEN, body, raw)
-        opening: Opening[SFTPFile] = Opening(lambda _: opened.cancel())
+        opening = OpeningFile(lambda _: opened.cancel())
 
         def made(handle: bytes) -> None:
             file = SFTPFile(self.session, handle, raw, mode)

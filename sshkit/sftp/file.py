@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sshkit_keys.wire import string
 
 from sshkit.deferred import Deferred, as_deferred, gather, succeed
+from sshkit.opening import Opening
 from sshkit.sftp import messages as m
 from sshkit.sftp import status
 from sshkit.sftp.attributes import Attributes
@@ -373,6 +374,15 @@ class SFTPFile:
         if self.closed:
             raise ValueError(f"{self!r}: I/O on a closed file")
         self._raise()
+
+
+class OpeningFile(Opening[SFTPFile]):
+    """A file that is being opened; in ``async with`` an error of the block goes before one of the end."""
+
+    __slots__ = ()
+
+    async def __aexit__(self, *exception: Any) -> None:
+        await self._opened.__aexit__(*exception)
 
 
 def _ignored(failure: "Failure") -> None:

@@ -159,11 +159,17 @@ class Work:
 
     def add(self, job: Job) -> None:
         """Queue a file."""
+        if self._fatal is not None:
+            job.dropped()
+            return
         self._files.append(job)
         self._next()
 
     def add_folder(self, job: Job) -> None:
         """Queue a directory."""
+        if self._fatal is not None:
+            job.dropped()
+            return
         self._folders.append(job)
         self._next()
 
