@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from .certificate_signing import (
         CertificateSigner,
+        CertifiedKey,
         sign_certificate,
     )
     from .certificate_text import (
@@ -159,6 +160,7 @@ _HOMES = {
     ),
     "certificate_signing": (
         "CertificateSigner",
+        "CertifiedKey",
         "sign_certificate",
     ),
     "certificate_text": ("format_certificate",),
@@ -263,6 +265,7 @@ __all__ = [
     "Certificate",
     "CertificateError",
     "CertificateSigner",
+    "CertifiedKey",
     "HostEntry",
     "HostKeyMatch",
     "HostKeyStatus",

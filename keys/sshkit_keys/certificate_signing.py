@@ -16,6 +16,7 @@ from .certificates import (
     Role,
     certificate_name,
     parse_certificate,
+    plain_name,
 )
 from .errors import CertificateError, UnsupportedKey
 from .key import PublicKey
@@ -103,3 +104,23 @@ def sign_certificate(
     signature = authority.sign(algorithm or authority.public.signature_algorithms[0], data)
     # Read back, so that a signer that did something else than asked is found out here.
     return parse_certificate(data + string(signature), comment or key.comment)
+
+
+class CertifiedKey:
+    """A private key that shows its certificate: what a host with a certificate has for its key."""
+
+    __slots__ = ("_key", "public")
+
+    def __init__(self, key: CertificateSigner, certificate: Certificate) -> None:
+        """Raises CertificateError if the certificate is about another key."""
+        if certificate.key != key.public:
+            raise CertificateError("the certificate is about another key")
+        self._key = key
+        self.public = certificate
+
+    def sign(self, algorithm: str, data: bytes) -> bytes:
+        """Return the signature blob; its label is the plain name of the certificate's `algorithm`."""
+        return self._key.sign(plain_name(algorithm), data)
+
+    def __repr__(self) -> str:
+        return f"<CertifiedKey {self.public.key_type} {self.public.fingerprint()}>"

@@ -6,13 +6,17 @@ names.  What to do with an unknown key is the policy's; a changed or revoked key
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
+
+from sshkit_keys.errors import CertificateError, SSHKitError
 
 from sshkit.deferred import Deferred
+from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX, HOST_CERTIFICATES
 from sshkit.ssh.errors import HostKeyNotVerified
 
 if TYPE_CHECKING:
     from sshkit_keys import KnownHosts, PublicKey
+    from sshkit_keys.certificates import Certificate
 
 Policy = Literal["strict", "ask", "accept-new", "off"]
 Ask = Callable[["PublicKey", str], "bool | Deferred[bool]"]
@@ -96,12 +100,23 @@ class HostKeyVerifier:
                 name for key in self.trusted if not isinstance(key, str) for name in key.signature_algorithms
             )
         else:
-            known = self.known.lookup(self.host, self.port, self.address).signature_algorithms
+            match = self.known.lookup(self.host, self.port, self.address)
+            known = match.signature_algorithms
+            if match.authorities:
+                plain = set(algorithms)
+                vouched = tuple(name for name in HOST_CERTIFICATES if _plain(name) in plain)
+                algorithms = (*vouched, *algorithms)
+                known = (*vouched, *known)
         first = tuple(name for name in algorithms if name in known)
         return (*first, *(name for name in algorithms if name not in first))
 
     def verify(self, key: "PublicKey") -> "Deferred[None] | None":
         """Raise HostKeyNotVerified, or return; a Deferred where somebody has to be asked."""
+        if key.key_type.endswith(CERTIFICATE_SUFFIX):
+            certificate = cast("Certificate", key)
+            if self._is_vouched_for(certificate):
+                return None
+            key = certificate.key  # judged as any key
         if self.trusted is not None:
             self._compare(key, self.trusted)
             return None
@@ -128,6 +143,28 @@ class HostKeyVerifier:
             )
         return self._unknown(key, name, described)
 
+    def _is_vouched_for(self, certificate: "Certificate") -> bool:
+        """Say whether an authority of the files vouches for the host by this certificate (rule R7)."""
+        from time import time
+
+        if self.trusted is not None:
+            return False
+        match = self.known.lookup(self.host, self.port)
+        name = f"[{self.host}]:{self.port}" if self.port != 22 else self.host
+        for entry in match.revoked:
+            if entry.blob in (certificate.key.blob, certificate.authority.blob):
+                raise HostKeyRevoked(
+                    f"{name}: its certificate's key or authority is revoked in {entry.place}"
+                )
+        if all(entry.blob != certificate.authority.blob for entry in match.authorities):
+            return False
+        try:
+            certificate.check("host", self.host.lower(), int(time()), enforced_options=frozenset())
+        except CertificateError as error:
+            self._say(f"{name}: {error}")
+            return False
+        return True
+
     def _unknown(self, key: "PublicKey", name: str, described: str) -> "Deferred[None] | None":
         if self.policy == "off":
             return None
@@ -153,7 +190,6 @@ class HostKeyVerifier:
     def _add(self, key: "PublicKey", name: str) -> None:
         """Write the key down; a file that cannot be written costs a warning, not the connection."""
         from sshkit_keys import add_host_key
-        from sshkit_keys.errors import SSHKitError
 
         if not self.files:
             return
@@ -185,3 +221,8 @@ class HostKeyVerifier:
     def _say(self, text: str) -> None:
         if self.warn is not None:
             self.warn(text)
+
+
+def _plain(name: str) -> str:
+    """Return the algorithm that a certificate's key signs with."""
+    return name.removesuffix(CERTIFICATE_SUFFIX)

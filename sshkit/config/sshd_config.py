@@ -52,6 +52,7 @@ class ServerOptions:
     deny_groups: Setting[tuple[str, ...]]
     deny_users: Setting[tuple[str, ...]]
     force_command: Setting[str | None]
+    host_certificates: Setting[tuple[str, ...]]
     host_key_algorithms: Setting[str | None]
     host_keys: Setting[tuple[str, ...]]
     interactive_authentication: Setting[bool]
@@ -163,6 +164,7 @@ DEFAULTS: dict[str, Any] = {
     "deny_groups": (),
     "deny_users": (),
     "force_command": None,
+    "host_certificates": (),
     "host_key_algorithms": None,
     "host_keys": (),
     "interactive_authentication": False,

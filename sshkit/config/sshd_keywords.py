@@ -189,6 +189,7 @@ OBEYED: dict[str, tuple[str, Parse]] = {
     "denygroups": ("deny_groups", words),
     "denyusers": ("deny_users", user_patterns),
     "forcecommand": ("force_command", text),
+    "hostcertificate": ("host_certificates", one_word),
     "hostkey": ("host_keys", one_word),
     "hostkeyalgorithms": ("host_key_algorithms", Line.one),
     "kbdinteractiveauthentication": ("interactive_authentication", flag),
@@ -228,6 +229,7 @@ COLLECTED = frozenset(
         "allow_users",
         "deny_groups",
         "deny_users",
+        "host_certificates",
         "host_keys",
         "listen_addresses",
         "ports",
@@ -262,7 +264,6 @@ LIMITED: dict[str, tuple[tuple[str, ...], str]] = {
 
 #: Keywords that cannot be obeyed at all, and why.
 REFUSED = {
-    "hostcertificate": "certificates of hosts are not supported yet",
     "hostkeyagent": "host keys in an agent are not supported yet",
     "match": "Match blocks are not supported yet",
 }

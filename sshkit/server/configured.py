@@ -19,7 +19,9 @@ from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.rekeying import DEFAULT_BYTES, DEFAULT_SECONDS, RekeyLimits
 
 if TYPE_CHECKING:
-    from sshkit_keys import PrivateKey
+    from collections.abc import Iterator
+
+    from sshkit_keys import CertifiedKey, PrivateKey
 
     from sshkit.config.sshd_config import ListenPlace, ServerOptions
     from sshkit.interfaces import Reactor
@@ -31,7 +33,7 @@ class Plan(NamedTuple):
     """Everything that a server is made of, before there is a reactor."""
 
     account: Account
-    host_keys: "tuple[PrivateKey, ...]"
+    host_keys: "tuple[PrivateKey | CertifiedKey, ...]"
     settings: Settings
     users: SystemUsers
     places: "list[ListenPlace]"
@@ -69,7 +71,7 @@ class Planner:
     def _wrong(self, setting: Setting[Any], cause: str) -> None:
         self.options.errors.append(ConfigError(cause, setting.place))
 
-    def _host_keys(self, own_key: str | None) -> "tuple[PrivateKey, ...]":
+    def _host_keys(self, own_key: str | None) -> "tuple[PrivateKey | CertifiedKey, ...]":
         from sshkit_keys import load_private_key
 
         setting = self.options.host_keys
@@ -88,7 +90,29 @@ class Planner:
                 ):
                     self._wrong(setting, f"HostKey: {printable(path)}: RSA with {key.public.bits} bits")
                 keys.append(key)
-        return tuple(keys)
+        return (*keys, *self._certified(keys))
+
+    def _certified(self, keys: "list[PrivateKey]") -> "Iterator[CertifiedKey]":
+        """Yield the host keys again that have a certificate."""
+        from sshkit_keys import CertifiedKey, load_public_key
+        from sshkit_keys.certificates import Certificate
+
+        setting = self.options.host_certificates
+        for path in setting.value:
+            try:
+                certificate = load_public_key(path)
+            except (KeyFileError, OSError) as error:
+                cause = error.cause if isinstance(error, KeyFileError) else error.strerror
+                self._wrong(setting, f"HostCertificate: {printable(path)}: {cause}")
+                continue
+            if not isinstance(certificate, Certificate) or certificate.role != "host":
+                self._wrong(setting, f"HostCertificate: {printable(path)}: not a certificate of a host")
+                continue
+            key = next((key for key in keys if key.public == certificate.key), None)
+            if key is None:
+                self._wrong(setting, f"HostCertificate: {printable(path)}: there is no HostKey for it")
+            else:
+                yield CertifiedKey(key, certificate)
 
     def _settings(self) -> Settings:
         options = self.options

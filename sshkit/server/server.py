@@ -17,7 +17,7 @@ from sshkit.ssh.transport.layer import IDENTIFICATION
 from sshkit.ssh.transport.rekeying import RekeyLimits
 
 if TYPE_CHECKING:
-    from sshkit_keys import PrivateKey, PublicKey
+    from sshkit_keys import CertifiedKey, PrivateKey, PublicKey
 
     from sshkit.interfaces import Clock, DelayedCall, Listener, Reactor, Transport
     from sshkit.server.sftp import SFTPService
@@ -59,7 +59,7 @@ class Server:
         self,
         clock: "Clock",
         *,
-        host_keys: "Sequence[PrivateKey]",
+        host_keys: "Sequence[PrivateKey | CertifiedKey]",
         users: Users,
         start_program: StartProgram,
         settings: Settings = Settings(),  # noqa: B008 - immutable
@@ -73,7 +73,7 @@ class Server:
         self.start_program = start_program
         self.settings = settings
         self.random_bytes = random_bytes
-        self.host_keys: dict[str, PrivateKey] = {
+        self.host_keys: dict[str, PrivateKey | CertifiedKey] = {
             name: key for key in reversed(host_keys) for name in key.public.signature_algorithms
         }
         addendum = settings.version_addendum
@@ -220,7 +220,7 @@ def serve(
     address: "str | tuple[str, int]",
     handler: Handler,
     *,
-    host_keys: "Sequence[PrivateKey | str | os.PathLike[str]]",
+    host_keys: "Sequence[PrivateKey | CertifiedKey | str | os.PathLike[str]]",
     users: "Users | None" = None,
     passwords: Mapping[str, str] | None = None,
     authorized_keys: "Sequence[PublicKey | str | os.PathLike[str]] | None" = None,
@@ -304,7 +304,7 @@ def _users(
     return Users(passwords) if keys is None else EveryUser(keys)
 
 
-def _host_key(key: "PrivateKey | str | os.PathLike[str]") -> "PrivateKey":
+def _host_key(key: "PrivateKey | CertifiedKey | str | os.PathLike[str]") -> "PrivateKey | CertifiedKey":
     if isinstance(key, (str, os.PathLike)):
         from sshkit_keys import load_private_key
 

@@ -37,6 +37,10 @@ USER_SIGNATURES: tuple[str, ...] = (
     "ssh-ed448",
 )
 CERTIFICATE_SUFFIX = "-cert-v01@openssh.com"
+#: The same for hosts; asked for where an authority for the host is known.
+HOST_CERTIFICATES: tuple[str, ...] = tuple(
+    name.removesuffix("@openssh.com") + CERTIFICATE_SUFFIX for name in SIGNATURES
+)
 #: What a user may log in with: certificates first, as in OpenSSH.
 USER_KEYS: tuple[str, ...] = (
     *(
@@ -114,7 +118,7 @@ class Algorithms:
         """
         return Algorithms(
             key_exchanges=_edit_table("key exchange", self.key_exchanges, KEY_EXCHANGES, key_exchanges),
-            host_keys=_edit("host key", self.host_keys, SIGNATURES, host_keys),
+            host_keys=_edit("host key", self.host_keys, (*HOST_CERTIFICATES, *SIGNATURES), host_keys),
             ciphers=_edit_table("cipher", self.ciphers, CIPHERS, ciphers),
             macs=_edit_table("MAC", self.macs, MACS, macs),
             user_keys=_edit("signature", self.user_keys, USER_KEYS, user_keys),

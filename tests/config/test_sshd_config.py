@@ -153,7 +153,7 @@ def test_a_value_is_read(line: str, name: str, value: Any) -> None:
         ("UsePAM yes", "only 'no' is possible: PAM is not supported"),
         ("ChrootDirectory /srv", "only 'none' is possible"),
         ("PerSourcePenalties yes", "only 'no' is possible"),
-        ("HostCertificate /x", "certificates of hosts"),
+        ("HostKeyAgent /x", "host keys in an agent"),
         ("VersionAddendum gr\xfc\xdfe", "only printable ASCII"),
         ("NoSuchKeyword x", "unknown keyword 'NoSuchKeyword'"),
         ("No\x1bSuch x", r"unknown keyword 'No\\x1bSuch'"),

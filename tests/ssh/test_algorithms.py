@@ -38,7 +38,8 @@ def test_patterns_name_all_that_fit_once() -> None:
         "curve25519-sha256",
         "curve25519-sha256@libssh.org",
     ]
-    assert edited.host_keys == ("rsa-sha2-512", "rsa-sha2-256")
+    certificates = ("rsa-sha2-512-cert-v01@openssh.com", "rsa-sha2-256-cert-v01@openssh.com")
+    assert edited.host_keys == (*certificates, "rsa-sha2-512", "rsa-sha2-256")
     assert [mac.name for mac in edited.macs] == ["hmac-sha2-512"]
     assert set(edited.user_keys) == {name for name in USER_KEYS if not name.startswith("ecdsa")}
     assert edited.user_keys.index("ssh-ed25519-cert-v01@openssh.com") < edited.user_keys.index("ssh-ed25519")

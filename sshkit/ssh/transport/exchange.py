@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sshkit_keys import parse_public_key, wire
 from sshkit_keys.errors import SSHKitError
 
-from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
+from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX, HOST_CERTIFICATES
 from sshkit.ssh.errors import HostKeyNotVerified, KeyExchangeFailed, RemoteProtocolError
 from sshkit.ssh.messages import transport as messages
 from sshkit.ssh.transport.key_schedule import Transcript, derive_keys, exchange_hash
@@ -25,6 +25,8 @@ from sshkit.ssh.transport.packet_writer import PADDING
 from sshkit.ssh.transport.phases import table
 
 if TYPE_CHECKING:
+    from sshkit_keys import PublicKey
+
     from sshkit.interfaces import DelayedCall
     from sshkit.ssh.ciphers.packet import Opener
     from sshkit.ssh.key_exchange.method import Method
@@ -62,7 +64,9 @@ class Exchange:
             markers = (EXT_INFO_CLIENT, STRICT_CLIENT) if layer.is_client else (STRICT_SERVER,)
         host_keys = layer.algorithms.host_keys
         if layer.host_keys is not None:
-            host_keys = tuple(name for name in host_keys if name in layer.host_keys)
+            vouched = (name for name in HOST_CERTIFICATES if name in layer.host_keys)
+            first = (name for name in vouched if name.removesuffix(CERTIFICATE_SUFFIX) in host_keys)
+            host_keys = (*first, *(name for name in host_keys if name in layer.host_keys))
         self._our_proposal = propose(layer.algorithms, host_keys, markers, layer.random_bytes(COOKIE_SIZE))
         self._their_proposal = b""
         self._negotiated: Negotiated | None = None
@@ -137,7 +141,7 @@ class Exchange:
             self._secret,
         )
         try:
-            key = parse_public_key(reply.host_key)
+            key = _parse(reply.host_key, negotiated.host_key)
             key.verify(negotiated.host_key, self._hash, reply.signature)
         except SSHKitError as error:
             raise KeyExchangeFailed(
@@ -220,6 +224,15 @@ def _ext_info(layer: "TransportLayer") -> bytes:
     names = [name for name in layer.algorithms.user_keys if not name.endswith(CERTIFICATE_SUFFIX)]
     body = wire.string("server-sig-algs") + wire.string(",".join(names))
     return messages.ExtInfo(count=1, body=body).encode()
+
+
+def _parse(blob: bytes, algorithm: str) -> "PublicKey":
+    """Read the server's key, or its certificate if that was agreed on."""
+    if algorithm.endswith(CERTIFICATE_SUFFIX):
+        from sshkit_keys.certificates import parse_certificate
+
+        return parse_certificate(blob)
+    return parse_public_key(blob)
 
 
 def _skip_one(after: "Handlers") -> "Handlers":

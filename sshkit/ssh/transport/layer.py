@@ -33,7 +33,7 @@ from sshkit.ssh.transport.phases import table, through
 from sshkit.ssh.transport.rekeying import MAX_BYTES, MIN_BYTES, TIMEOUT, RekeyLimits
 
 if TYPE_CHECKING:
-    from sshkit_keys import PrivateKey, PublicKey
+    from sshkit_keys import CertificateSigner, PublicKey
 
     from sshkit.interfaces import Clock, DelayedCall, Transport
     from sshkit.ssh.transport.negotiation import Negotiated
@@ -99,7 +99,7 @@ class TransportLayer(PacketReader):
         random_bytes: Callable[[int], bytes],
         *,
         algorithms: Algorithms = DEFAULT,
-        host_keys: "Mapping[str, PrivateKey] | None" = None,
+        host_keys: "Mapping[str, CertificateSigner] | None" = None,
         rekey_limits: RekeyLimits = RekeyLimits(),  # noqa: B008 - immutable
         identification: bytes = IDENTIFICATION,
     ) -> None:
