@@ -370,7 +370,7 @@ def cut_get(folder: Path, data: bytes, after: int, resume: bool) -> bool:
     return memory.network.run(main())
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(30))
 def test_r37_a_cut_download_is_never_taken_for_whole_and_resumes_equal(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     data = contents(SIZE)
