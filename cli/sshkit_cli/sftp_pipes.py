@@ -159,6 +159,10 @@ class Program:
         """Write to its input."""
         self._process.write(data)
 
+    def write_eof(self) -> None:
+        """Close its input."""
+        self._process.write_eof()
+
     def pause_reading(self) -> None:
         """Take no more of its output."""
         self._process.pause_reading(1)

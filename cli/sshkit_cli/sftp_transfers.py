@@ -96,6 +96,9 @@ class Copier:
             have = _size(local)
             if have is not None and have > size:
                 self._fail(f'Unable to resume download of "{shown(local)}": local file is larger than remote')
+            if have is not None and have == size:
+                self._tell(f'File "{shown(local)}" was not modified')
+                return
         try:
             transfer = self._client.get(
                 os.fsencode(source),
