@@ -1,6 +1,7 @@
 """``make bench``: the table of docs/performance.md.
 
-``python -m benchmarks [--rounds N] [--quick] [case ...]``; cases: bulk login exec mixed import keys idle.
+``python -m benchmarks [--rounds N] [--quick] [case ...]``; cases: bulk login exec mixed sftp import keys
+idle.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 from sshkit_keys import generate_private_key
 from sshkit_keys.key_files import write_private_key, write_public_key
 
-from benchmarks import idle, imports, keys
+from benchmarks import idle, imports, keys, sftp
 from benchmarks.measure import Case, Count, interleaved, median, run_case, server
 from benchmarks.peers import openssh
 
@@ -30,7 +31,7 @@ WITHOUT_CONCH = ["sshkit", "openssh", "asyncssh"]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "cases", nargs="*", default=["bulk", "login", "exec", "mixed", "import", "keys", "idle"]
+        "cases", nargs="*", default=["bulk", "login", "exec", "mixed", "sftp", "import", "keys", "idle"]
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a quarter of everything")
@@ -50,6 +51,13 @@ def main() -> int:
                 compare(folder, case, names, options.rounds)
         if "mixed" in options.cases:
             mixed(folder, GIB // share, options.rounds)
+        if "sftp" in options.cases:
+            with tempfile.TemporaryDirectory(prefix="sshkit-bench-", dir="/dev/shm") as memory:
+                shm = Path(memory)
+                make_keys(shm)
+                sftp.make_files(shm, GIB // share)
+                for case in sftp.cases(share):
+                    sftp.compare(shm, case, options.rounds)
         if "keys" in options.cases:
             keys.show(folder, options.rounds)
     if "import" in options.cases:

@@ -110,7 +110,8 @@ def run_case(ends: Ends, client: str, case: Case) -> Count:
     if client in ("openssh", "sshkit-client"):
         program = "ssh" if client == "openssh" else str(Path(sys.executable).parent / client)
         argv = openssh.client(ends.folder, ends.port, ends.user, case.cipher, case.mac, program)
-        result = openssh.run_case(argv, case.kind, case.amount, case.wide)
+        files = str(ends.folder / "files")
+        result = openssh.run_case(argv, case.kind, case.amount, case.wide, files)
     else:
         argv = [
             sys.executable,
@@ -122,7 +123,10 @@ def run_case(ends: Ends, client: str, case: Case) -> Count:
             str(ends.port),
         ]
         argv += [str(ends.folder), str(case.amount), str(case.wide), case.cipher, case.mac]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        environment = {**os.environ, "BENCHMARK_USER": ends.user}
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=environment
+        )
         if done.returncode:
             raise RuntimeError(f"{client}: {case.title}: {done.stderr[-2000:]}")
         result = json.loads(done.stdout.splitlines()[-1])

@@ -33,6 +33,7 @@ async def main() -> None:
         authorized_client_keys=f"{folder}/user.pub",
         process_factory=handler,
         encoding=None,
+        sftp_factory=True,
     )
     print(server.get_port(), flush=True)
     await server.wait_closed()

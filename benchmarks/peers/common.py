@@ -6,12 +6,14 @@ the seconds that passed.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 CHUNK = 256 * 1024
+SFTP_CASES = ("get", "put", "get-small", "put-small", "stat", "list")
 
 
 class Job:
@@ -26,6 +28,7 @@ class Job:
         self.wide = int(wide)
         self.cipher = cipher
         self.mac = mac
+        self.user = os.environ["BENCHMARK_USER"]
 
     @property
     def user_key(self) -> str:
@@ -54,6 +57,33 @@ class Watch:
         """Print the line that the driver reads."""
         cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
         print(json.dumps({"cpu": cpu, "wall": wall}), flush=True)
+
+
+async def drive_sftp(job: Job, sftp: Any, gather: Callable[..., Any]) -> None:
+    """Do one case of SFTP with a client that has `get`, `put`, `stat` and `listdir`, as both libraries have.
+
+    The files lie in two folders below the job's: "far" is the server's, "near" the client's.
+    """
+    far, near = f"{job.folder}/files/far", f"{job.folder}/files/near"
+    await sftp.stat(far)
+    watch = Watch()
+    if job.case == "get":
+        await sftp.get(f"{far}/bulk", f"{near}/got")
+    elif job.case == "put":
+        await sftp.put(f"{near}/bulk", f"{far}/put")
+    elif job.case == "get-small":
+        await sftp.get(f"{far}/small", f"{near}/got-small", recurse=True)
+    elif job.case == "put-small":
+        await sftp.put(f"{near}/small", f"{far}/put-small", recurse=True)
+    elif job.case == "stat":
+
+        async def once() -> None:
+            await sftp.stat(f"{far}/bulk")
+
+        await job.repeat(gather, once)
+    elif job.case == "list":
+        assert len(await sftp.listdir(f"{far}/many")) >= job.amount
+    watch.done()
 
 
 async def drive(

@@ -14,6 +14,16 @@ from shutil import which
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
 
+#: What sftp is told to do; it has no stat that shows nothing, and `ls -f` sorts nothing.
+SFTP_BATCHES = {
+    "get": "get {files}/far/bulk {files}/near/got\n",
+    "put": "put {files}/near/bulk {files}/far/put\n",
+    "get-small": "get -r {files}/far/small {files}/near/got-small\n",
+    "put-small": "put -r {files}/near/small {files}/far/put-small\n",
+    "list": "ls -1f {files}/far/many\n",
+}
+
+
 def is_present() -> bool:
     """Both programs are installed."""
     return which("sshd", path=PATH) is not None and which("ssh") is not None
@@ -26,6 +36,7 @@ def server_argv(folder: Path, port: int) -> list[str]:
     config.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
         "StrictModes no\nUsePAM no\nPidFile none\nMaxStartups 500\nMaxSessions 500\nLogLevel ERROR\n"
+        "Subsystem sftp internal-sftp\n"
         "SetEnv SHLVL=5\n"  # or bash reads ~/.bashrc for every command, which is not OpenSSH's cost
     )
     sshd = which("sshd", path=PATH)
@@ -43,7 +54,7 @@ def client(folder: Path, port: int, user: str, cipher: str, mac: str, program: s
     ]
 
 
-def run_case(argv: list[str], case: str, amount: int, wide: int) -> dict[str, float]:
+def run_case(argv: list[str], case: str, amount: int, wide: int, files: str = "") -> dict[str, float]:
     """Do one case; return processor seconds of all the client's processes, and the seconds that passed."""
     with contextlib.ExitStack() as stack:
         if case == "exec":
@@ -52,6 +63,8 @@ def run_case(argv: list[str], case: str, amount: int, wide: int) -> dict[str, fl
         began = time.perf_counter()
         if case == "down":
             subprocess.run([*argv, f"head -c {amount} /dev/zero"], stdout=subprocess.DEVNULL, check=True)
+        elif case in SFTP_BATCHES:
+            _sftp(argv, SFTP_BATCHES[case].format(files=files))
         elif case == "up":
             with _zeros(amount) as source:
                 subprocess.run([*argv, "cat > /dev/null"], stdin=source, check=True)
@@ -63,6 +76,15 @@ def run_case(argv: list[str], case: str, amount: int, wide: int) -> dict[str, fl
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"cpu": cpu, "wall": wall}
+
+
+def _sftp(argv: list[str], batch: str) -> None:
+    """Run the system's sftp with the options of a command line of ssh."""
+    options = ["-P" if word == "-p" else word for word in argv[1:-1]]
+    mac = options.index("-m")  # which sftp has not
+    options[mac : mac + 2] = ["-o", f"MACs={options[mac + 1]}"]
+    command = ["sftp", *options, "-q", "-b", "-", argv[-1]]
+    subprocess.run(command, input=batch.encode(), stdout=subprocess.DEVNULL, check=True)
 
 
 def _true(argv: list[str]) -> int:
