@@ -123,11 +123,6 @@ class Upload:
         self.pump()
         return self._finished
 
-    @property
-    def low(self) -> int:
-        """Where the file was read up to."""
-        return self._next
-
     def pump(self) -> None:
         """Read and send for as long as the window and the channel take it."""
         session = self._session

@@ -212,6 +212,28 @@ def test_nothing_is_transferred_on_a_session_that_has_ended(tmp_path: Path, way:
     Memory(refusing()).run(main)
 
 
+def test_a_device_that_cannot_be_cut_is_told_what_went_wrong() -> None:
+    async def main(client: SFTPClient) -> None:
+        with pytest.raises(SFTPPermissionDenied):
+            await client.get("/f", "/dev/null")
+
+    Memory(refusing(m.READ)).run(main)
+
+
+def test_r37_data_for_an_id_that_is_not_pending_ends_the_session() -> None:
+    server = refusing()
+    server.twist = lambda k, n, p: m.pack_string(m.DATA, n + 9, bytes(5000)) if k == m.STAT else None
+    memory = Memory(server)
+
+    async def main(client: SFTPClient) -> None:
+        assert memory.pair is not None
+        memory.pair.chop = lambda: 1000
+        with pytest.raises(SFTPProtocolError, match="not pending"):
+            await client.stat("/f")
+
+    memory.run(main)
+
+
 def test_opening_may_be_given_up() -> None:
     memory = Memory()
 
