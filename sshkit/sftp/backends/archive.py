@@ -59,7 +59,7 @@ class ArchiveFile(BackendFile):
             if self._where != offset:
                 self._stream.seek(self._start + offset)
             data = self._stream.read(size)
-        except (OSError, EOFError, ValueError, RuntimeError, ArithmeticError) as failed:
+        except Exception as failed:  # of zlib, lzma, bz2, zipfile ...
             raise _damaged(failed) from None
         self._where = offset + len(data)
         if not data:

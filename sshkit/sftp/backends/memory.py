@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from sshkit.sftp.attributes import Attributes
 from sshkit.sftp.backends.interface import Backend, BackendDirectory, BackendFile, Entry, FileSystemFacts
 from sshkit.sftp.backends.quota import Quota
-from sshkit.sftp.backends.tree import MAX_NAME, Node, Place, Tree, error
+from sshkit.sftp.backends.tree import MAX_NAME, MAX_PATH, Node, Place, Tree, error
 from sshkit.sftp.messages import APPEND, CREATE, EXCLUSIVE, TRUNCATE
 
 #: What a program that did not say otherwise keeps in memory at most.
@@ -246,6 +246,8 @@ class MemoryBackend(Backend):
         node.links += 1
 
     def symlink(self, text: bytes, link: bytes) -> None:
+        if len(text) >= MAX_PATH:
+            raise error(errno.ENAMETOOLONG)
         place = self._tree.find(link, follow=False)
         place.free()
         node = Node(stat.S_IFLNK | 0o777, self.seconds())

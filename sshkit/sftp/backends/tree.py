@@ -112,8 +112,6 @@ class Tree:
                 if target.startswith(b"/"):
                     folder, trail = self.root, []
                 pending.extend(reversed(target.split(b"/")))
-                if len(pending) > MAX_PATH:
-                    raise error(errno.ENAMETOOLONG)
                 continue
             if not pending:
                 return Place(folder, name, node, trail)
