@@ -44,6 +44,8 @@ class Run:
         self._typed = typed
         self._log = log
         self._command = Command(log)
+        if typed.legacy:
+            self._command.failed = 1  # scp -O does not know what ssh died of
         reactor = self._command.reactor
         self._limiter = Limiter(reactor, typed.limit * 1024) if typed.limit else None
         self._meter = Meter(reactor, log, enabled=not typed.quiet, possible=Meter.is_possible())

@@ -61,7 +61,7 @@ class Shell:
         self.log: CommandLog = command.log
         self.folder = start  #: the remote working directory
         self._start = start
-        self._copier = Copier(client, self.log, meter, self.log.plain)
+        self._copier = Copier(client, self.log, meter, self.log.plain, marks=True)
 
     async def do(self, line: str) -> bool:
         """Do one line; tell whether it worked or its failure is to be ignored.  Raises Quit at the end."""

@@ -83,6 +83,7 @@ class Command:
         self.reactor = CommandReactor(log)
         self.prompter = Prompter(cast("Reactor", self.reactor), log.info, os.environ)
         self.interrupted: Callable[[], bool] | None = None
+        self.failed = FAILED  #: the exit status of a run that ends with an error
         self.target: Target | None = None  #: that of the connection that is being made
         self._connections: list[ClientConnection] = []
         self._programs: list[Program] = []
@@ -105,7 +106,7 @@ class Command:
                     job.cancel()
         except (SSHKitError, OSError) as error:
             tell_error(error, self.target, self.log)
-            return FAILED
+            return self.failed
         finally:
             self.prompter.restore()
             for connection in self._connections:
@@ -132,7 +133,7 @@ class Command:
             return
         self._died_by = number
         if not self._done.called:
-            self._done.callback(FAILED)
+            self._done.callback(self.failed)
 
     # Connections.
 

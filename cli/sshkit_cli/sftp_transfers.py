@@ -76,12 +76,20 @@ class Copier:
     """Copies over one SFTP session.  Whatever fails is told at once; a CopyFailed says that it has."""
 
     def __init__(
-        self, client: "SFTPClient", log: "Log", meter: "Meter", tell: "Callable[[str], None]"
+        self,
+        client: "SFTPClient",
+        log: "Log",
+        meter: "Meter",
+        tell: "Callable[[str], None]",
+        *,
+        marks: bool = False,
     ) -> None:
+        """`tell` shows what went wrong; with `marks` a local folder has a slash at its end there."""
         self._client = client
         self._log = log
         self._meter = meter
         self._tell = tell
+        self._marks = marks
 
     # There to here.
 
@@ -150,7 +158,8 @@ class Copier:
         except OSError as error:
             self._fail(f"stat {shown(local)}: {words_of(error)}")
         if not os.path.isfile(local):
-            self._fail(f'local "{shown(local)}" is not a regular file')
+            mark = "/" if self._marks and os.path.isdir(local) and local[-1:] != "/" else ""
+            self._fail(f'local "{shown(local)}{mark}" is not a regular file')
         if how.resume:
             await self._check_resume(local, target, found.st_size)
         try:
@@ -172,8 +181,8 @@ class Copier:
     async def _check_resume(self, local: str, target: str, size: int) -> None:
         try:
             have = (await self._client.stat(os.fsencode(target))).size or 0
-        except SFTPError:
-            return
+        except SFTPError as error:
+            self._fail(f"stat remote: {words_of(error)}")
         if have >= size:
             self._fail(f'resume "{shown(local)}": destination file same size or larger')
 

@@ -294,6 +294,7 @@ class Sink(Peer):
             error = error or late
         self._times = None
         self._close_file()
+        error = error or self._error
         self._state = self._take_record
         self.observer.file_ended()
         if error is None:
