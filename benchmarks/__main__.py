@@ -58,6 +58,7 @@ def main() -> int:
                 sftp.make_files(shm, GIB // share)
                 for case in sftp.cases(share):
                     sftp.compare(shm, case, options.rounds)
+                sftp.over_delay(shm, GIB // share, max(1, options.rounds // 2))
         if "keys" in options.cases:
             keys.show(folder, options.rounds)
     if "import" in options.cases:

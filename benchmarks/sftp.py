@@ -4,8 +4,10 @@ Called by `python -m benchmarks sftp`.  Files lie in a file system of memory, so
 """
 
 import shutil
+import statistics
 from pathlib import Path
 
+from benchmarks.delay import SlowPath, plain_rate
 from benchmarks.measure import Case, Count, Ends, interleaved, median, run_case, server
 
 GIB = 1 << 30
@@ -94,3 +96,35 @@ def compare(folder: Path, case: Case, rounds: int) -> None:
         else:
             rate = f"{cpu / case.amount * 1e6:7.0f} CPU us each, {case.amount / spent.wall:8.0f} a second"
         print(f"  {name:16}{rate}", flush=True)
+
+
+#: The path of the delay case: 400 Mbit/s and 100 ms there and back.
+RATE, DELAY = 50 << 20, 0.05
+
+
+def over_delay(folder: Path, amount: int, rounds: int) -> None:
+    """Print what one file gets of a path with delay, where one plain TCP stream gets 100 %."""
+    whole = statistics.median(plain_rate(RATE, DELAY, amount) for _ in range(rounds))
+    print(
+        f"\nsftp over {DELAY * 2000:.0f} ms and {RATE >> 20} MiB/s; plain TCP {whole / (1 << 20):.1f} MiB/s"
+    )
+    for kind in ("get", "put"):
+        for name in ("sshkit", "openssh", "asyncssh", "sshkit to sshd"):
+            client, far = PAIRS[name]
+            rates = []
+            with server(folder, far) as ends:
+                path = SlowPath(ends.port, RATE, DELAY)
+                through = Ends(ends.folder, path.port, ends.pid, ends.user)
+                known = f"[127.0.0.1]:{path.port} {(folder / 'host.pub').read_text()}"
+                (folder / "known_hosts").write_text(known)
+                for _ in range(rounds):
+                    clean(folder)
+                    spent = run_case(through, client, Case("delay", kind, amount))
+                    rates.append(amount / spent.wall)
+                path.close()
+            rate = statistics.median(rates)
+            print(
+                f"  {kind} {name:16}{rate / (1 << 20):6.1f} MiB/s, {rate / whole:4.0%} of plain TCP",
+                flush=True,
+            )
+    clean(folder)

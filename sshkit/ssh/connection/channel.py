@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sshkit.deferred import Deferred, Failure, fail
 from sshkit.ssh.connection import channel_states as states
-from sshkit.ssh.connection.window import INITIAL, MAX_WINDOW, grown, shrunk
+from sshkit.ssh.connection.window import INITIAL, MAX_WINDOW, grown, shrunk, threshold
 from sshkit.ssh.errors import ChannelClosed, ChannelRequestFailed, LocalProtocolError, RemoteProtocolError
 from sshkit.ssh.messages.connection import (
     ChannelClose,
@@ -71,7 +71,7 @@ class Channel:
         self.send_window = 0
         self.receive_size = INITIAL
         self.receive_window = INITIAL
-        self.adjust_at = INITIAL // 2
+        self.adjust_at = threshold(INITIAL)
         self.reading_paused = False
         # What came while reading was paused, by kind (0: plain data).  Small packets are put together, so
         # that it holds little more than the window.
@@ -392,7 +392,7 @@ class Channel:
 
     def _adjust(self) -> None:
         size = self.receive_size - self.receive_window
-        self.adjust_at = self.receive_size // 2
+        self.adjust_at = threshold(self.receive_size)
         if (
             size > 0
             and self.state < states.CLOSE_SENT
