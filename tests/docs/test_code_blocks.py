@@ -17,6 +17,7 @@ from sshkit_keys import generate_private_key, write_private_key, write_public_ke
 import sshkit
 from sshkit.blocking import BlockingServer
 from sshkit.blocking.thread import shared
+from sshkit.sftp.backends.memory import MemoryBackend
 from tests.docs.pages import Block, python_blocks
 
 BLOCKS = {block.name: block for block in python_blocks()}
@@ -92,7 +93,11 @@ class Stage:
 @pytest.fixture(scope="module")
 def server() -> Iterator[BlockingServer]:
     with sshkit.blocking.serve(
-        "127.0.0.1:0", handler, host_keys=[HOST_KEY], authorized_keys=[USER_KEY.public]
+        "127.0.0.1:0",
+        handler,
+        host_keys=[HOST_KEY],
+        authorized_keys=[USER_KEY.public],
+        sftp=MemoryBackend({"/inbox/letter.txt": b"a letter\n"}),
     ) as server:
         yield server
 
@@ -132,6 +137,20 @@ def backup(stage: Stage, block: Block) -> None:
     assert stage.visited[1].stderr == b"only 'backup' is offered\n"
 
 
+def with_report(stage: Stage, block: Block) -> None:
+    """A program that sends a file of this folder."""
+    (stage.folder / "report.pdf").write_bytes(b"a report")
+    stage.run(block.text)
+    assert (stage.folder / "copy-of-inbox" / "letter.txt").read_bytes() == b"a letter\n"
+
+
+def shared_files(stage: Stage, block: Block) -> None:
+    """The server of files."""
+    (stage.folder / "homes" / "joe").mkdir(parents=True)
+    stage.run(block.text)
+    assert [result.exit_status for result in stage.visited] == [1, 1]
+
+
 def with_agent(stage: Stage, block: Block) -> None:
     """A program that asks the user's agent."""
     path = stage.folder / "running" / "socket"
@@ -167,6 +186,10 @@ SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "docs/keys.md:6": (with_agent, "ssh-ed25519 for an hour\n"),
     "docs/keys.md:7": (whole, "AuditEvent("),
     "docs/server.md:1": (backup, ""),
+    "docs/sftp.md:1": (with_report, "letter.txt 9\nreport.pdf 8\n"),
+    "docs/sftp.md:2": (whole, "first line\n\n"),
+    "docs/sftp.md:3": (whole, ""),
+    "docs/sftp.md:4": (shared_files, ""),
     "docs/testing.md:1": (its_test, ""),
 }
 
