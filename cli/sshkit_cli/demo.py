@@ -5,6 +5,7 @@ happened is on standard output, and the exit status is 1 if anything went otherw
 """
 
 import contextlib
+import filecmp
 import hashlib
 import os
 import pty
@@ -21,6 +22,7 @@ from sshkit_keys import load_public_key
 
 BIN = Path(sys.executable).parent
 SIZE = 64 * 1024 * 1024  #: bytes piped through
+SMALL_FILES, SMALL_BYTES = 500, 4096  #: of the directory that is moved
 TIMEOUT = 60.0  #: seconds for each step
 START_TIMEOUT = 15.0
 
@@ -50,6 +52,7 @@ class Demo:
         config.write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.key('host_key')}\n"
             f"AuthorizedKeysFile {self.key('user_key')}.pub\nStrictModes no\n"
+            "Subsystem sftp internal-sftp\n"
         )
         log = self.folder / "server.log"
         argv = [str(BIN / "sshkit-server"), "-D", "-f", str(config), "-E", str(log)]
@@ -111,6 +114,35 @@ def drive(demo: Demo, program: str, name: str) -> None:
     _tell(f"64 MiB there : and back in {seconds:.2f} s, {rate:.0f} MiB/s, sha256 {wanted[:16]}... equal")
 
 
+def move_directory(demo: Demo, program: str, name: str) -> None:
+    """Let a copier take a directory up and down, and compare."""
+    source, far, back = (demo.folder / folder / "tree" for folder in ("here", "far", "back"))
+    for folder in (source, far.parent, back.parent):
+        folder.mkdir(parents=True)
+    for number in range(SMALL_FILES):
+        (source / f"file-{number:03}").write_bytes(os.urandom(SMALL_BYTES))
+    (source / "large").write_bytes(os.urandom(1 << 20) * (SIZE >> 21))
+    total = SMALL_FILES * SMALL_BYTES + (SIZE >> 21 << 20)
+    options = ["-P" if word == "-p" else word for word in demo.client(program)[1:]]
+    for way, pair in (
+        ("up", [str(source), f"127.0.0.1:{far}"]),
+        ("down", [f"127.0.0.1:{far}", str(back)]),
+    ):
+        began = time.monotonic()
+        done = subprocess.run(
+            [program, "-r", "-q", *options, *pair], capture_output=True, timeout=TIMEOUT, check=False
+        )
+        seconds = time.monotonic() - began
+        _expect(name, f"a directory {way}", done.returncode == 0, done)
+        rate = total / seconds / (1 << 20)
+        _tell(f"a directory  : {SMALL_FILES + 1} files {way} in {seconds:.2f} s, {rate:.0f} MiB/s")
+    names = sorted(os.listdir(source))
+    if names != sorted(os.listdir(back)) or any(filecmp.cmpfiles(source, back, names, shallow=False)[1:]):
+        raise DemoFailed(f"{name}: the directory that came back is another one")
+    for folder in (source, far, back):
+        shutil.rmtree(folder.parent)
+
+
 def main() -> int:
     """Run the demo; return its exit status."""
     try:
@@ -139,6 +171,9 @@ def _show(demo: Demo) -> None:
         if "algorithms:" in line:
             _tell(f"negotiated   : {line.partition('algorithms:')[2].strip()}")
 
+    print("sshkit-scp")
+    move_directory(demo, str(BIN / "sshkit-scp"), "sshkit-scp")
+
     system = shutil.which("ssh")
     if system is None:
         print("the system has no ssh to compare with")
@@ -146,6 +181,9 @@ def _show(demo: Demo) -> None:
     version = subprocess.run([system, "-V"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
     print(f"the system's ssh ({version.stderr.partition(',')[0]})")
     drive(demo, system, "ssh")
+    copier = shutil.which("scp")
+    if copier is not None:
+        move_directory(demo, copier, "scp")
     kinds = {"kex: algorithm:": "", "kex: host key algorithm:": "", "kex: server->client cipher:": ""}
     for line in demo.run(system, "-v", "127.0.0.1", "true").stderr.decode(errors="replace").splitlines():
         for kind in kinds:

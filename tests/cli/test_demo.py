@@ -16,6 +16,8 @@ def test_the_demo_works_and_leaves_nothing_behind(
     assert "exit status 7" in told
     assert "exit status 5" in told
     assert "64 MiB there" in told
+    assert "501 files up in" in told
+    assert "501 files down in" in told
     assert "negotiated   : mlkem768x25519-sha256, ssh-ed25519, aes128-gcm@openssh.com" in told
     assert list(tmp_path.iterdir()) == []
 
