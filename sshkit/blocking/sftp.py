@@ -22,6 +22,8 @@ from sshkit.sftp.progress import Progress, TransferResult
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
+    from sshkit.blocking.sftp_path import BlockingSftpPath
+
 T = TypeVar("T")
 BUFFER = 256 * 1024  #: bytes between Python's small reads and writes and the file
 _END = object()
@@ -98,7 +100,12 @@ class BlockingSFTP:
     def _call(self, function: Callable[..., Deferred[T]], *args: Any, **named: Any) -> T:
         return self._thread.call(lambda: function(*args, **named), timeout=None)
 
-    def _go_through(self, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
+    def wait(self, function: Callable[[], Deferred[T]]) -> T:
+        """Call `function` in the reactor's thread and wait for its Deferred."""
+        return self._thread.call(function, timeout=None)
+
+    def go_through(self, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
+        """Go through what `make` returns, called and awaited in the reactor's thread."""
         iterator = make()
 
         async def step() -> Any:
@@ -108,6 +115,16 @@ class BlockingSFTP:
 
         while (item := self._thread.call(lambda: ensure_deferred(step()), timeout=None)) is not _END:
             yield cast("T", item)
+
+    def __truediv__(self, path: "str | bytes") -> "BlockingSftpPath":
+        from sshkit.blocking.sftp_path import BlockingSftpPath
+
+        return BlockingSftpPath(self, path)
+
+    @property
+    def is_closed(self) -> bool:
+        """The session has ended, or is the parent process's."""
+        return self.client.is_closed or not self._thread.is_alive
 
     # Facts.
 
@@ -264,18 +281,18 @@ class BlockingSFTP:
 
     def scandir(self, path: Path = ".") -> Iterator[DirEntry]:
         """Go through a directory."""
-        for batch in self._go_through(lambda: self.client.batches(path)):
+        for batch in self.go_through(lambda: self.client.batches(path)):
             yield from batch
 
     def walk(
         self, path: Path = ".", *, follow_symlinks: bool = False
     ) -> Iterator[tuple[str, list[DirEntry], list[DirEntry]]]:
         """Go through a tree from the top."""
-        return self._go_through(lambda: self.client.walk(path, follow_symlinks=follow_symlinks))
+        return self.go_through(lambda: self.client.walk(path, follow_symlinks=follow_symlinks))
 
     def glob(self, pattern: Path) -> Iterator[str]:
         """Go through the names that fit a pattern."""
-        return self._go_through(lambda: self.client.glob(pattern))
+        return self.go_through(lambda: self.client.glob(pattern))
 
     def open(
         self,

@@ -22,6 +22,7 @@ from sshkit.sftp.file import OpeningFile, SFTPFile
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Clock
+    from sshkit.sftp.path import SftpPath
     from sshkit.sftp.progress import Progress
     from sshkit.sftp.transfer import Transfer
 
@@ -75,6 +76,11 @@ class SFTPClient(Requests):
         opening: Opening[SFTPClient] = Opening(lambda _: self.session.ready.cancel())
         self.session.ready.add_callbacks(lambda _: opening.callback(self), opening.errback)
         return opening
+
+    def __truediv__(self, path: "str | bytes") -> "SftpPath":
+        from sshkit.sftp.path import SftpPath
+
+        return SftpPath(self, path)
 
     # Working directory.
 
