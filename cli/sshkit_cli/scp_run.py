@@ -152,7 +152,7 @@ class Run:
     async def _send(self, path: str, place: Place) -> None:
         typed = self._typed
         try:
-            os.stat(path)
+            found = os.stat(path)
         except OSError as error:
             self._log.error(f'stat local "{shown(path)}": {error.strerror}')
             raise NoSource("") from None
@@ -161,7 +161,7 @@ class Run:
         if self._target_is_folder is None:
             self._target_is_folder = await remote.is_folder(client, target)
             if not self._target_is_folder and len(typed.sources) > 1:
-                await self._make_target(client, target)
+                await self._make_target(client, target, found.st_mode & 0o777 | 0o700)
         there = append(target, base_name(os.path.abspath(path))) if self._target_is_folder else target
         copier = Copier(client, self._log, self._meter, self._log.error)
         if os.path.isdir(path) and typed.recursive:
@@ -173,9 +173,10 @@ class Run:
             self._log.error(f"failed to upload file {shown(path)} to {shown(target)}")
             raise
 
-    async def _make_target(self, client: "SFTPClient", target: str) -> None:
+    async def _make_target(self, client: "SFTPClient", target: str, mode: int = 0o777) -> None:
+        """Make the folder that several files are to go to."""
         try:
-            await client.mkdir(os.fsencode(target))
+            await client.mkdir(os.fsencode(target), mode)
         except SFTPError as error:
             self._fail(f'remote mkdir "{shown(target)}": {remote.words_of(error)}')
         self._target_is_folder = True
@@ -187,7 +188,7 @@ class Run:
         if path.endswith("/"):
             found = [match for match in found if match.is_folder]
         if not found:
-            self._fail(f"{shown(path)}: No such file or directory")
+            self._fail(f"{shown(place.path or path)}: No such file or directory")
         return found
 
     async def _fetch(self, place: Place) -> None:
@@ -243,6 +244,8 @@ class Run:
                     self._fail(f'stat remote "{shown(match.path)}" failed')
                 elif match.is_folder and typed.recursive:
                     await crossing.tree(match.path, match.attributes, goal)
+                elif match.is_folder:
+                    self._fail(f'download "{shown(match.marked)}": not a regular file')
                 else:
                     await crossing.file(match.path, match.attributes, goal)
             except CopyFailed:

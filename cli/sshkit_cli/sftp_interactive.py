@@ -12,6 +12,8 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input import create_input
+from prompt_toolkit.output import create_output
 from sshkit_keys.errors import SSHKitError
 
 from sshkit.deferred import Deferred, ensure_deferred
@@ -134,7 +136,12 @@ def history() -> History:
 async def interact(command: "Command", shell: Shell, do: Callable[[str], Awaitable[bool]]) -> None:
     """Ask for commands and do them until the user has had enough."""
     session: PromptSession[str] = PromptSession(
-        history=history(), completer=Names(command, shell), complete_while_typing=False
+        history=history(),
+        completer=Names(command, shell),
+        complete_while_typing=False,
+        # The descriptors themselves, whatever stands in front of them.
+        input=create_input(os.fdopen(0, closefd=False)),
+        output=create_output(os.fdopen(1, "w", closefd=False)),
     )
 
     def ask() -> str | None:

@@ -121,7 +121,7 @@ def _amount(number: float) -> str:
         number /= 1024
         unit += 1
     if not unit:
-        return f"{int(number):4d}B "[:6].rjust(7)
+        return f"{int(number):6d}B"
     return f"{number:5.1f}{' KMGTP'[unit]}B"
 
 
