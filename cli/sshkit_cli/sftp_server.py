@@ -84,7 +84,6 @@ def _serve(options: Options) -> int:
     )
     for descriptor in (0, 1):
         os.set_blocking(descriptor, True)
-    _hear_of_it()
     if verbose:
         log(LEVELS["INFO"], f"session opened for local user {_user()} from [{_source()}]")
     try:
@@ -96,13 +95,6 @@ def _serve(options: Options) -> int:
         if verbose:
             log(LEVELS["INFO"], f"session closed for local user {_user()} from [{_source()}]")
     return 0
-
-
-def _hear_of_it() -> None:
-    """Let a write that nobody reads be an error, whatever our parent wanted."""
-    from signal import SIG_IGN, SIGPIPE, signal
-
-    signal(SIGPIPE, SIG_IGN)
 
 
 def _start(options: Options, log: Log) -> bytes:

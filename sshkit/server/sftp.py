@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SUBSYSTEM = "sftp"
 FAILED = 255
+SHARE = 4  #: of the files that this process may have open, one session may have the fourth part
 
 
 class SFTPService(NamedTuple):
@@ -29,6 +30,7 @@ class SFTPService(NamedTuple):
     allowed: Iterable[str] | None = None  #: None: all
     permit: "Permit | None" = None  #: asked before each request that names a file
     on_event: "Callable[[SFTPEvent], object] | None" = None  #: told what was done
+    max_handles: int | None = None  #: open at once; None: 1024, or less where this process may have few
     close_backend: bool = False  #: the backend is of this session alone
 
 
@@ -60,6 +62,7 @@ class SFTPProgram(Program):
             on_event=service.on_event,
             on_error=failed,
             on_end=service.backend.close if service.close_backend else None,
+            max_handles=_handles() if service.max_handles is None else service.max_handles,
         )
         self._server.connection_made(self)
 
@@ -102,6 +105,15 @@ class SFTPProgram(Program):
             connection = self.request.connection
             connection.server.log("info", f"{connection.source}: sftp of {connection.user!r} ended: {failed}")
         self.exit(0 if failed is None else FAILED)
+
+
+def _handles() -> int:
+    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+
+    from sshkit.sftp.server_handles import MAX_HANDLES
+
+    soft, _ = getrlimit(RLIMIT_NOFILE)
+    return MAX_HANDLES if soft == RLIM_INFINITY else min(MAX_HANDLES, max(soft // SHARE, 16))
 
 
 def start_sftp(request: SessionRequest, reactor: "Reactor", sftp: "SFTPChoice") -> SFTPProgram | None:

@@ -36,27 +36,28 @@ class OpenFile:
 class OpenDirectory:
     """One directory that is being listed."""
 
-    __slots__ = ("directory", "path")
+    __slots__ = ("directory", "is_long", "path")
 
     def __init__(self, directory: "BackendDirectory", path: bytes) -> None:
         self.directory = directory
         self.path = path
+        self.is_long = False  #: one answer was full: the next ones are made in threads
 
 
 class Handles:
     """The table of a session."""
 
-    __slots__ = ("_limit", "_random_bytes", "files", "folders")
+    __slots__ = ("_random_bytes", "files", "folders", "limit")
 
     def __init__(self, random_bytes: Callable[[int], bytes], limit: int = MAX_HANDLES) -> None:
         self._random_bytes = random_bytes
-        self._limit = limit
+        self.limit = limit  #: how many may be open
         self.files: dict[bytes, OpenFile] = {}
         self.folders: dict[bytes, OpenDirectory] = {}
 
     def check_room(self) -> None:
         """Raise EMFILE where no more may be opened."""
-        if len(self.files) + len(self.folders) >= self._limit:
+        if len(self.files) + len(self.folders) >= self.limit:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     def add(self, what: OpenFile | OpenDirectory) -> bytes:

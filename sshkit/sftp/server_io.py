@@ -19,6 +19,7 @@ from sshkit.sftp.server_listing import MAX_NAMES
 from sshkit.sftp.server_requests import HANDLE, REQUESTS, Asked
 
 if TYPE_CHECKING:
+    from sshkit.sftp.backends.interface import Entry
     from sshkit.sftp.server import SFTPServer
 
 Handler = Callable[["SFTPServer", memoryview], object]
@@ -165,7 +166,13 @@ def readdir(server: "SFTPServer", payload: memoryview) -> None:
         server.bad_handle(number)
         return
     asked = Asked("readdir", HANDLE, number, folder.path, handle=handle)
-    server.do(asked, server.send_names, folder.directory.read, MAX_NAMES)
+
+    def found(asked: Asked, entries: "list[Entry]") -> None:
+        folder.is_long = len(entries) >= MAX_NAMES
+        server.send_names(asked, entries)
+
+    do = server.do_apart if folder.is_long else server.do
+    do(asked, found, folder.directory.read, MAX_NAMES)
 
 
 def by_handle(payload: memoryview) -> tuple[int, bytes]:

@@ -169,7 +169,6 @@ def test_a_mistake_of_ours_is_logged(
         server._on_error(KeyError("x"))
 
     monkeypatch.setattr(server_pipes, "serve_pipes", broken)
-    monkeypatch.setattr(sftp_server, "_hear_of_it", lambda: None)
     monkeypatch.setattr(os, "set_blocking", lambda *args: None)
     assert sftp_server.main(["-e"]) == 0
     assert "internal error: KeyError: 'x'" in capfd.readouterr().err

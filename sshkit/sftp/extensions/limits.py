@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from sshkit_keys.wire import WireReader
 
 from sshkit.sftp.packets import MAX_REQUEST
-from sshkit.sftp.server_handles import MAX_HANDLES
 from sshkit.sftp.server_io import MAX_DATA
 from sshkit.sftp.server_requests import READS, Asked
 
@@ -19,5 +18,5 @@ _ANSWER = Struct(">4Q")
 def handle(server: "SFTPServer", number: int, reader: WireReader) -> None:
     """Answer with the longest packet, READ and WRITE, and how many handles there are."""
     reader.finish("limits")
-    answer = _ANSWER.pack(MAX_REQUEST, MAX_DATA, MAX_DATA, MAX_HANDLES)
+    answer = _ANSWER.pack(MAX_REQUEST, MAX_DATA, MAX_DATA, server.handles.limit)
     server.send_reply(Asked("limits", READS, number), answer)

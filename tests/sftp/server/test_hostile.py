@@ -174,7 +174,7 @@ def test_r33_the_number_of_handles_is_bounded() -> None:
 def test_r33_a_file_opened_beside_the_last_one_is_closed_again(session: Session) -> None:
     from sshkit.sftp.server_requests import Asked
 
-    session.server.handles._limit = 0
+    session.server.handles.limit = 0
     session.server.opened(
         Asked("open", 1, 5, b"/x", flags=1), session.server.backend.open(b"/file", 1, Attributes())
     )
