@@ -372,8 +372,7 @@ class SFTPServer:
         """Send one large packet that lies in a buffer which is used again."""
         if self._out:
             self.flush()
-        if self.transport is not None:
-            self.transport.write(data)
+        self.transport.write(data)
 
     def send_status(self, number: int, code: int, words: str) -> None:
         """Send a STATUS."""

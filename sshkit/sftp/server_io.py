@@ -63,12 +63,9 @@ def read(server: "SFTPServer", payload: memoryview) -> None:
         buffer = server.buffer = _make_buffer(size)
     try:
         got = read_into(buffer[_PAGE : _PAGE + size], offset, server.waits)
-    except BlockingIOError as error:
+    except BlockingIOError:
         asked = Asked("read", HANDLE, number, file.path, handle=handle)
-        if server.threads is None:
-            server.fail(asked, error)
-        else:
-            server.do_apart(asked, server.send_data, _read_apart, read_into, offset, size)
+        server.do_apart(asked, server.send_data, _read_apart, read_into, offset, size)
         return
     except Exception as error:
         server.fail(Asked("read", HANDLE, number, file.path), error)

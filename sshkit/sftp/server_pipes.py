@@ -73,17 +73,20 @@ def serve_pipes(
                     raise SFTPProtocolError(f"a packet of {length} bytes; 1 to {MAX_REQUEST} are allowed")
                 stop = start + 4 + length
                 if stop > end:
-                    if stop > _BUFFER:
-                        size = end - start
-                        buffer[:size] = buffer[start:end]
-                        start, end = 0, size
                     break
                 packet(buffer[start + 4], buffer[start + 4 : stop])
                 start = stop
             flush()
             if start == end:
                 start = end = 0
+            elif _BUFFER - start < MAX_REQUEST + 4:  # the rest of the packet would not fit
+                size = end - start
+                buffer[:size] = buffer[start:end]
+                start, end = 0, size
     except OSError as error:
         lost = error
+    except SFTPProtocolError:
+        flush()
+        raise
     finally:
         server.connection_lost(lost)

@@ -133,3 +133,19 @@ def test_what_a_store_tells_is_taken() -> None:
     assert found == Attributes(3, permissions=0o40700, atime=5, mtime=5)
     when = datetime(2020, 1, 1, tzinfo=UTC)
     assert attributes_of({"type": "file", "LastModified": when, "mtime": "text"}).mtime == 1577836800
+
+
+class Odd:
+    """A store that lists what is no name."""
+
+    def info(self, path: str) -> dict[str, Any]:
+        return {"type": "directory"}
+
+    def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
+        names = ("/", "/root/a\0b", "root/good")
+        return [{"name": name, "type": "file", "size": 1} for name in names]
+
+
+def test_names_that_no_file_can_have_are_not_listed() -> None:
+    backend = FsspecBackend(Odd(), "/")
+    assert [name for name, _ in backend.opendir(b"/x").read(9)] == [b".", b"..", b"good"]

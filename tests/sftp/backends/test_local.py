@@ -360,6 +360,18 @@ def test_the_canonical_path(any_backend: LocalBackend, world: World, path: bytes
     assert any_backend.realpath(path) == (prefix + wanted or b"/")
 
 
+def test_an_absolute_link_deep_inside_begins_at_the_root_again(jail: LocalBackend, world: World) -> None:
+    os.symlink("/dir", world.root / "dir" / "deep" / "top")
+    assert content(jail, b"dir/deep/top/deep/leaf") == b"leaf"
+    assert jail.realpath(b"dir/deep/top/deep/leaf") == b"/dir/deep/leaf"
+
+
+def test_a_link_that_goes_while_it_is_read_is_an_error(world: World) -> None:
+    root = resolve.open_root(world.root)
+    failed(errno.ENOENT, resolve.read_link, b"gone", root)
+    os.close(root)
+
+
 def test_what_is_missing_on_the_way_has_no_canonical_path(any_backend: LocalBackend) -> None:
     failed(errno.ENOENT, any_backend.realpath, b"none/none")
     failed(errno.ENOTDIR, any_backend.realpath, b"file/none")
@@ -508,6 +520,15 @@ def test_a_quota_counts_bytes_and_files(world: World) -> None:
     backend.rmdir(b"d")
     backend.remove(b"l")
     backend.open(b"again", WRITE | m.TRUNCATE, NOTHING).close()
+    assert (quota.used_bytes, quota.used_files) == (4, 4)
+    backend.symlink(b"again", b"link")
+    quota.measure(str(world.root))
+    assert (quota.used_bytes, quota.used_files) == (4, 5)
+    backend.remove(b"link")
+    file = backend.open(b"short-lived", WRITE, NOTHING)
+    file.write(0, memoryview(b"x" * 50))
+    file.close()
+    backend.remove(b"short-lived")
     assert (quota.used_bytes, quota.used_files) == (4, 4)
     backend.mkdir(b"e", NOTHING)
     backend.mkdir(b"e2", NOTHING)
@@ -661,6 +682,16 @@ def test_openat2_is_there_or_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(openat2, "_NUMBER", -1 if number == errno.ENOSYS else 437)
         monkeypatch.setattr(openat2, "_IN_ROOT", 0x10)
         assert (openat2.load() is not None) == there
+
+    real = os.close
+
+    def odd(descriptor: int) -> None:
+        real(descriptor)
+        raise OSError(errno.EIO, "odd")
+
+    monkeypatch.setattr(openat2.os, "close", odd)
+    assert openat2.load() is not None  # an error that says nothing of the call
+    monkeypatch.setattr(openat2.os, "close", real)
     import ctypes
 
     monkeypatch.setattr(ctypes, "CDLL", refuse_named)

@@ -30,6 +30,7 @@ def test_files_of_a_program_are_there_with_their_directories(backend: MemoryBack
     assert (found.size, found.mode, found.mtime) == (7, 0o644, 1000)
     assert backend.stat(b"/dir").is_dir
     backend.put("/file", b"other", 0o600)
+    backend.put("/dir/second", b"x")
     assert backend.get("file") == b"other"
     failed(errno.EISDIR, backend.get, "/dir")
 

@@ -93,6 +93,25 @@ def test_r33_a_request_before_init_is_an_error() -> None:
         served(packet(m.STAT, 5, wire.string(b"/file")))
 
 
+@pytest.mark.parametrize("left", [1, 2, 3, 4, 100])
+def test_a_packet_may_begin_at_the_very_end_of_the_buffer(monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    """Small requests fill the buffer up to `left` bytes before its end."""
+    size = 300_000
+    monkeypatch.setattr("sshkit.sftp.server_pipes._BUFFER", size)
+    one = packet(m.STAT, 5, wire.string(b"/file"))
+    count, rest = divmod(size - left - len(INIT), len(one))
+    filler = packet(m.STAT, 6, wire.string(b"/" + b"x" * (rest + len(one) - 14)))
+    assert (len(INIT) + (count - 1) * len(one) + len(filler)) == size - left
+    out, _ = served(INIT + one * (count - 1) + filler + one * 3)
+    assert out.count(b"\0\0\0\x25\x69\0\0\0\x05") == count + 2
+
+
+def test_a_session_that_ends_itself_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SFTPServer, "flush", lambda server: server.transport.close())
+    out, _ = served(INIT)
+    assert out == b""
+
+
 def test_a_client_that_does_not_listen_ends_the_session() -> None:
     server = SFTPServer(MemoryBackend(), random_bytes=counting(), now=lambda: 0.0)
     inner, into = os.pipe()

@@ -85,8 +85,6 @@ ln -s copy soft
 symlink kept other
 ls -l
 ls -1
-ls -lt
-ls -lS
 rename copy renamed
 rename renamed hard
 cp hard cp
@@ -248,6 +246,7 @@ def test_the_log_of_our_server_has_the_transfers(tmp_path: Path) -> None:
         ("ForceCommand internal-sftp\nSubsystem sftp /bin/false", "pwd", 0, "Remote working directory: "),
         ("Subsystem sftp internal-sftp -Z", "pwd", 255, ""),
         ("Subsystem sftp internal-sftp -P nothing", "pwd", 255, ""),
+        ('Subsystem sftp "internal-sftp \'open"', "pwd", 255, ""),
     ],
 )
 def test_internal_sftp_has_the_options_of_sftp_server(
