@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from sshkit.server.handler import Session
     from sshkit.server.limits import MaxStartups
     from sshkit.server.server import Server, Settings, serve
+    from sshkit.server.sftp import SFTPService
     from sshkit.server.users import EveryUser, Users
+    from sshkit.sftp.backends.archive import ArchiveBackend
+    from sshkit.sftp.backends.fsspec_fs import FsspecBackend
+    from sshkit.sftp.backends.local import LocalBackend
+    from sshkit.sftp.backends.memory import MemoryBackend
+    from sshkit.sftp.backends.quota import Quota
     from sshkit.sftp.client import SFTPClient
     from sshkit.sftp.errors import (
         SFTPBadMessage,
@@ -53,6 +59,8 @@ if TYPE_CHECKING:
     )
     from sshkit.sftp.file import SFTPFile
     from sshkit.sftp.progress import FileError, Progress, TransferError, TransferResult, TreeError
+    from sshkit.sftp.server_events import SFTPEvent
+    from sshkit.sftp.server_requests import SFTPRequest
     from sshkit.sftp.transfer import Transfer
     from sshkit.ssh.agent.client import AgentClient, AgentKey
     from sshkit.ssh.agent.errors import (
@@ -106,7 +114,13 @@ _HOMES = {
     "sshkit.server.handler": ("Session",),
     "sshkit.server.limits": ("MaxStartups",),
     "sshkit.server.server": ("Server", "Settings", "serve"),
+    "sshkit.server.sftp": ("SFTPService",),
     "sshkit.server.users": ("EveryUser", "Users"),
+    "sshkit.sftp.backends.archive": ("ArchiveBackend",),
+    "sshkit.sftp.backends.fsspec_fs": ("FsspecBackend",),
+    "sshkit.sftp.backends.local": ("LocalBackend",),
+    "sshkit.sftp.backends.memory": ("MemoryBackend",),
+    "sshkit.sftp.backends.quota": ("Quota",),
     "sshkit.sftp.client": ("SFTPClient",),
     "sshkit.sftp.errors": (
         "SFTPBadMessage",
@@ -139,6 +153,8 @@ _HOMES = {
         "TransferResult",
         "TreeError",
     ),
+    "sshkit.sftp.server_events": ("SFTPEvent",),
+    "sshkit.sftp.server_requests": ("SFTPRequest",),
     "sshkit.sftp.transfer": ("Transfer",),
     "sshkit.ssh.agent.client": ("AgentClient", "AgentKey"),
     "sshkit.ssh.agent.errors": (
@@ -185,6 +201,7 @@ __all__ = [
     "AgentTimeout",
     "AgentUnavailable",
     "Algorithms",
+    "ArchiveBackend",
     "Attempt",
     "AuditEvent",
     "AuthenticationFailed",
@@ -204,6 +221,7 @@ __all__ = [
     "EveryUser",
     "Failure",
     "FileError",
+    "FsspecBackend",
     "HostKeyChanged",
     "HostKeyNotVerified",
     "HostKeyRevoked",
@@ -212,12 +230,15 @@ __all__ = [
     "KeyExchangeFailed",
     "Keyring",
     "ListenError",
+    "LocalBackend",
     "LocalProtocolError",
     "LoginTimedOut",
     "MACMismatch",
     "MaxStartups",
+    "MemoryBackend",
     "OutputTooLarge",
     "Progress",
+    "Quota",
     "ReactorClosed",
     "RekeyLimits",
     "RemoteProtocolError",
@@ -229,6 +250,7 @@ __all__ = [
     "SFTPDirectoryNotEmpty",
     "SFTPEndOfFile",
     "SFTPError",
+    "SFTPEvent",
     "SFTPFailure",
     "SFTPFile",
     "SFTPFileExists",
@@ -246,6 +268,8 @@ __all__ = [
     "SFTPProtocolError",
     "SFTPQuotaExceeded",
     "SFTPReadOnly",
+    "SFTPRequest",
+    "SFTPService",
     "SSHKitError",
     "ScannedHost",
     "Server",
