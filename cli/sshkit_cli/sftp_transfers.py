@@ -138,6 +138,11 @@ class Copier:
         source = source.rstrip("/") or "/"
         if os.path.lexists(local) and not os.path.isdir(local):
             self._fail(f"mkdir {shown(local)}: File exists")
+        if not os.path.isdir(local):
+            try:
+                os.mkdir(local)
+            except OSError as error:
+                self._fail(f"mkdir {shown(local)}: {words_of(error)}")
         try:
             transfer = self._client.get(
                 os.fsencode(source), os.fsencode(local), progress=self._moved, **_tree_options(how)
