@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from sshkit.sftp import messages as m
 from sshkit.sftp.attributes import Attributes
 from sshkit.sftp.backends.fsspec_fs import FsspecBackend, attributes_of
-
-fsspec = pytest.importorskip("fsspec")
 
 NOTHING = Attributes()
 WRITE = m.WRITE_FLAG | m.CREATE | m.TRUNCATE

@@ -209,6 +209,38 @@ def test_r32_a_directory_moved_out_does_not_take_us_along(world: World) -> None:
     os.close(walker.root)
 
 
+def test_r32_somebody_who_swaps_links_all_the_time_gains_nothing(jail: LocalBackend, world: World) -> None:
+    """A directory of the path is now a directory, now a link out; and so is the file."""
+    import threading
+
+    (world.outside / "deep").mkdir()
+    (world.outside / "deep" / "leaf").write_bytes(b"secret")
+    (world.root / "real").mkdir()
+    (world.root / "real" / "leaf").write_bytes(b"leaf")
+    os.symlink(world.outside / "deep", world.root / "out")
+    done = threading.Event()
+
+    def swap() -> None:
+        while not done.is_set():
+            for name in ("real", "out"):
+                os.rename(world.root / name, world.root / "now")
+                os.rename(world.root / "now", world.root / name)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    seen: set[bytes | int | None] = set()
+    try:
+        for _ in range(1500):
+            try:
+                seen.add(content(jail, b"now/leaf"))
+            except OSError as error:
+                seen.add(error.errno)
+    finally:
+        done.set()
+        thread.join()
+    assert seen <= {b"leaf", errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+
+
 def test_r32_the_root_shows_itself_above(jail: LocalBackend, world: World) -> None:
     entries = listed(jail, b"/")
     assert entries[b"."] == entries[b".."]
