@@ -274,12 +274,13 @@ class Run:
             self._meter.stop()
         if running is side:
             side.end()
-            closed = side.closed
-            closed.add_timeout(END_PATIENCE, self._command.reactor, what="the end of scp at the other side")
-            await closed
-            errors = errors or side.exit_status
+            ended = side.closed
         else:
-            running.close()
+            running.write_eof()
+            ended = running.ended
+        ended.add_timeout(END_PATIENCE, self._command.reactor, what="the end of scp at the other side")
+        await ended
+        errors = errors or _failed(running.exit_status)
         if errors:
             raise CopyFailed("")
 

@@ -6,6 +6,7 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from sshkit.deferred import Deferred
 from sshkit.ssh.connection.protocol import ChannelProtocol
 
 if TYPE_CHECKING:
@@ -112,13 +113,15 @@ class Throttled(ChannelProtocol):
 class Program:
     """Joins a protocol to the pipes of a program; what the program says of errors is shown."""
 
-    __slots__ = ("_log", "_process", "_protocol", "exit_status")
+    __slots__ = ("_log", "_output_ended", "_process", "_protocol", "ended", "exit_status")
 
     def __init__(self, protocol: Any, log: "Log") -> None:
         self._protocol = protocol
         self._log = log
         self._process: Any = None
+        self._output_ended = False
         self.exit_status: Any = None
+        self.ended: Deferred[None] = Deferred()
 
     # From the process.
 
@@ -137,7 +140,9 @@ class Program:
     def output_closed(self, descriptor: int) -> None:
         """It writes no more."""
         if descriptor == 1:
+            self._output_ended = True
             self._protocol.eof_received()
+            self._end()
 
     def pause_writing(self) -> None:
         """Its input is full."""
@@ -148,10 +153,16 @@ class Program:
         self._protocol.resume_writing()
 
     def process_exited(self, status: Any) -> None:
-        """It has ended."""
+        """It has ended; what it wrote last may still be to come."""
         self.exit_status = status
-        self._process.close()
-        self._protocol.connection_lost(None)
+        self._end()
+
+    def _end(self) -> None:
+        if self._output_ended and self.exit_status is not None:
+            self._process.close()
+            self._protocol.connection_lost(None)
+            if not self.ended.called:
+                self.ended.callback(None)
 
     # From the protocol.
 
@@ -169,7 +180,7 @@ class Program:
 
     def resume_reading(self) -> None:
         """Take its output again."""
-        if self.exit_status is None:
+        if not self._output_ended:
             self._process.resume_reading(1)
 
     def close(self) -> None:

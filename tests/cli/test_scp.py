@@ -295,3 +295,46 @@ def test_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_scp("-X", "nonsense", "a", "h:b").err == "sshkit-scp: Invalid -X option\n"
     assert scp.main(["-V"]) == 0
     assert "sshkit-scp" in capsys.readouterr().err
+
+
+def test_a_program_in_our_place_that_fails_is_a_failure(here: Path) -> None:
+    assert run_scp("-O", "-S", "/bin/false", "h:a.txt", "new").status == 1
+    assert run_scp("-O", "-S", "/bin/false", "a.txt", "h:new").status == 1
+    assert run_scp("-O", "-S", "/bin/false", "h:a.txt", "h2:new").status == 1
+    assert not (here / "new").exists()
+
+
+def test_what_goes_wrong_between_two_machines_is_told(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sshkit_cli import scp_cross
+
+    need_server()
+    monkeypatch.setattr(scp_cross, "MAX_DEPTH", 5)
+    os.mkfifo(here / "dir" / "pipe")
+    (here / "dir" / "dangling").symlink_to("nowhere")
+    done = run_scp("-D", SERVER, "-rp", "h:dir", f"h2:{tmp_path}/there")
+    assert done.status == 1
+    assert 'origin "dir/pipe": not a regular file' in done.err
+    assert 'stat remote "dir/dangling"' in done.err
+    assert (tmp_path / "there" / "dir" / "sub" / "two").read_bytes() == (
+        here / "dir" / "sub" / "two"
+    ).read_bytes()
+    (tmp_path / "file").touch()
+    assert "remote mkdir" in run_scp("-D", SERVER, "-r", "h:dir", f"h2:{tmp_path}/file").err
+    assert "write remote" in run_scp("-D", SERVER, "h:a.txt", "h2:/dev/full").err
+    assert "remote mkdir" in run_scp("-D", SERVER, "a.txt", "empty", "h2:/nonexistent/x").err
+    assert run_scp("-D", SERVER, "h:a.txt", "h:empty", "h2:made").status == 0
+    assert sorted(os.listdir(here / "made")) == ["a.txt", "empty"]
+    assert run_scp("-D", SERVER, "-r", "h:dangling*", "h2:made").status == 1
+    (here / "dir" / "loop").symlink_to(".")
+    assert "Maximum directory depth exceeded" in run_scp("-D", SERVER, "-r", "h:dir", "h2:loop").err
+
+
+def test_several_files_do_not_go_into_one(here: Path) -> None:
+    need_server()
+    done = run_scp("-D", SERVER, "h:*", "a.txt")
+    assert (done.status, "is not a directory" in done.err) == (1, True)
+    assert run_scp("-D", SERVER, "-r", "h:.", f"{here.parent}/there/whole").status == 0
+    (here / "into").mkdir()
+    assert run_scp("-D", SERVER, "-r", f"h:{here}/dir/.", "into").status == 0

@@ -323,3 +323,41 @@ def test_df_counts_as_openssh_does(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert ours.out == real.out
     assert batch("df").status == 0
     assert batch("df /nonexistent").err == "remote statvfs: No such file or directory\n"
+
+
+def test_an_old_server_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sshkit.sftp.client import SFTPClient
+
+    make_tree(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(SFTPClient, "extensions", {})
+    done = typed("df", "cp a.txt b", "ln a.txt b", "chmod -h 600 link", "ls -l", "ls -l a.txt", "ls -n")
+    for name in ("statvfs@openssh.com", "copy-data", "hardlink@openssh.com", "lsetstat@openssh.com"):
+        assert f"Server does not support {name} extension" in done.err
+    assert done.out.decode().count("a.txt") >= 3
+
+
+def test_local_trouble_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    here = str(tmp_path)
+    monkeypatch.setenv("SHELL", "/nonexistent/sh")
+    done = typed(
+        f"!rmdir {gone}", "lpwd", f"lcd {here}", "lpwd", f"ls {here}/no*/x", "ls /proc/1/fdinfo/x", ""
+    )
+    assert "Couldn't execute" in done.err
+    assert f"Local working directory: {here}" in done.out.decode()
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sshkit.sftp.client import SFTPClient
+    from sshkit.sftp.errors import SFTPPermissionDenied
+
+    async def denied(self: SFTPClient, path: object = ".") -> object:
+        raise SFTPPermissionDenied(path="x")
+        yield
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(SFTPClient, "batches", denied)
+    assert f'remote readdir("{tmp_path}"): Permission denied' in typed("ls").err

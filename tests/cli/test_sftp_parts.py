@@ -323,7 +323,6 @@ def test_a_program_passes_everything_on() -> None:
     program.output_received(1, b"data")
     program.output_received(2, b"words\n")
     program.output_closed(2)
-    program.output_closed(1)
     program.pause_writing()
     program.resume_writing()
     program.write(b"x")
@@ -331,12 +330,15 @@ def test_a_program_passes_everything_on() -> None:
     program.pause_reading()
     program.resume_reading()
     program.process_exited(0)
+    assert not program.ended.called
+    program.output_closed(1)
+    assert program.ended.called
     program.resume_reading()
     program.close()
     assert log.text == "words\n"
     assert inner.calls == [
-        *("connection_made", "data_received", "eof_received"),
-        *("pause_writing", "resume_writing", "connection_lost"),
+        *("connection_made", "data_received"),
+        *("pause_writing", "resume_writing", "eof_received", "connection_lost"),
     ]
     assert process.calls == ["write", "write_eof", "pause_reading", "resume_reading", "close", "close"]
     assert words_of("~/x 'a b'") == [os.path.expanduser("~/x"), "a b"]
