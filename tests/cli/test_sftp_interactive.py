@@ -1,6 +1,7 @@
 """sshkit-sftp before a terminal: typing, completion, history, the progress line, ^C."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -51,24 +52,30 @@ def at_terminal(user: PtyUser, script: Callable[[PtyUser], None], *argv: str) ->
     return status
 
 
+def shows(user: PtyUser, text: str) -> None:
+    """Wait until the line shows `text`, however it was drawn."""
+    while text.encode() not in re.sub(rb"\x1b\[[?0-9;]*[A-Za-z]", b"", user.everything):
+        user.expect("\x1b[?25h")
+
+
 def test_a_user_types_completes_and_leaves(user: PtyUser, here: Path, home: Path) -> None:
     def script(user: PtyUser) -> None:
         user.expect("sftp>")
         user.type("pw\t")
-        user.expect("pwd")
+        shows(user, "sftp>pwd")
         user.type("\r")
         user.expect(f"Remote working directory: {here}")
         user.expect("sftp>")
         user.type("get di\t")
-        user.expect("dir/")
+        shows(user, "get dir/")
         user.type("on\t")
-        user.expect("one")
+        shows(user, "get dir/one")
         user.type("one-copy\r")
         user.expect("Fetching")
         user.expect("100%")
         user.expect("sftp>")
         user.type("put b\t")
-        user.expect("b\\ c")
+        shows(user, "put b\\ c")
         user.type("dir/\r")
         user.expect("Uploading b c")
         user.expect("sftp>")
