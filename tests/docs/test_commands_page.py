@@ -3,9 +3,20 @@
 import re
 
 import pytest
-from sshkit_cli import add, agent, copy_id, keygen, keyscan, options, server_options
+from sshkit_cli import (
+    add,
+    agent,
+    copy_id,
+    keygen,
+    keyscan,
+    options,
+    scp_options,
+    server_options,
+    sftp_options,
+)
 
 from sshkit.config import client_options, not_yet, sshd_keywords
+from sshkit.sftp import server_options as sftp_server_options
 from tests.docs.pages import ROOT, section
 
 PAGE = "docs/commands.md"
@@ -96,8 +107,11 @@ def test_the_flags_of_the_server_are_those_of_its_usage() -> None:
         (add.USAGE, "sshkit-add"),
         (keyscan.USAGE, "sshkit-keyscan"),
         (copy_id.USAGE, "sshkit-copy-id"),
+        (sftp_options.USAGE, "sshkit-sftp"),
+        (scp_options.USAGE, "sshkit-scp"),
+        (sftp_server_options.USAGE, "sshkit-sftp-server"),
     ],
-    ids=["client", "server", "keygen", "agent", "add", "keyscan", "copy-id"],
+    ids=["client", "server", "keygen", "agent", "add", "keyscan", "copy-id", "sftp", "scp", "sftp-server"],
 )
 def test_the_page_shows_the_usage_of_the_command(usage: str, heading: str) -> None:
     shown = re.search(r"```text\n(.*?)```", section(PAGE, heading), re.DOTALL)
