@@ -31,7 +31,7 @@ LEVELS = {
     "sshkit.server": 4,
     "sshkit.blocking": 5,
     "sshkit.fsspec_plugin": 5,
-    "sshkit.sync": 5,
+    "sshkit.syncing": 5,
     "sshkit.testing": 6,
     "sshkit_cli": 7,
     "sshkit": 7,  # the lazy table of public names; it imports nothing before it is asked
