@@ -53,11 +53,12 @@ def open_sftp(
 class _Program:
     """Joins a session to the pipes of a program: a ProcessProtocol on one side, a transport on the other."""
 
-    __slots__ = ("_process", "_session", "exit_status")
+    __slots__ = ("_output_ended", "_process", "_session", "exit_status")
 
     def __init__(self, session: Any) -> None:
         self._session = session
         self._process: Any = None
+        self._output_ended = False
         self.exit_status: Any = None
 
     def process_started(self, transport: Any) -> None:
@@ -72,7 +73,9 @@ class _Program:
 
     def output_closed(self, descriptor: int) -> None:
         if descriptor == 1:
+            self._output_ended = True
             self._session.eof_received()
+            self._end()
 
     def pause_writing(self) -> None:
         self._session.pause_writing()
@@ -82,8 +85,13 @@ class _Program:
 
     def process_exited(self, status: Any) -> None:
         self.exit_status = status
-        self._process.close()
-        self._session.connection_lost(None)
+        self._end()
+
+    def _end(self) -> None:
+        """End when the program has, and what it wrote last was read."""
+        if self._output_ended and self.exit_status is not None:
+            self._process.close()
+            self._session.connection_lost(None)
 
     def write(self, data: Any) -> None:
         self._process.write(data)
