@@ -53,12 +53,12 @@ def open_sftp(
 class _Program:
     """Joins a session to the pipes of a program: a ProcessProtocol on one side, a transport on the other."""
 
-    __slots__ = ("_output_ended", "_process", "_session", "exit_status")
+    __slots__ = ("_closing", "_output_ended", "_process", "_session", "exit_status")
 
     def __init__(self, session: Any) -> None:
         self._session = session
         self._process: Any = None
-        self._output_ended = False
+        self._output_ended = self._closing = False
         self.exit_status: Any = None
 
     def process_started(self, transport: Any) -> None:
@@ -89,7 +89,7 @@ class _Program:
 
     def _end(self) -> None:
         """End when the program has, and what it wrote last was read."""
-        if self._output_ended and self.exit_status is not None:
+        if self.exit_status is not None and (self._output_ended or self._closing):
             self._process.close()
             self._session.connection_lost(None)
 
@@ -97,6 +97,7 @@ class _Program:
         self._process.write(data)
 
     def close(self) -> None:
+        self._closing = True  # what it still writes is not wanted
         self._process.close()
 
 

@@ -40,3 +40,12 @@ def test_what_a_program_wrote_before_it_ended_is_read(exit_first: bool) -> None:
     ]
     assert process.events == [("close",)]
     assert program.exit_status == "status"
+
+
+def test_a_program_that_is_closed_ends_with_its_process_alone() -> None:
+    session, process = Both(), Both()
+    program = _Program(session)
+    program.process_started(process)
+    program.close()
+    program.process_exited("status")
+    assert [event[0] for event in session.events] == ["connection_made", "connection_lost"]
