@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from sshkit.deferred import Deferred, Failure
@@ -25,11 +25,17 @@ def open_sftp(
     command: str | None = None,
     timeout: float = TIMEOUT,
     open_timeout: float = 30.0,
+    versions: Iterable[int] = (3,),
 ) -> Opening[SFTPClient]:
-    """Start the server's SFTP subsystem, or `command` in its place, and say hello."""
+    """Start the server's SFTP subsystem, or `command` in its place, and say hello.
+
+    `versions` are those of the protocol that may be spoken, of 3 to 6: the best that the server has is taken.
+    """
     clock = connection.clock
     defer: Callable[..., Deferred[Any]] = getattr(clock, "defer_to_thread")  # noqa: B009 - a reactor is a clock
-    client = SFTPClient.over(clock, defer_to_thread=defer, random_bytes=os.urandom, timeout=timeout)
+    client = SFTPClient.over(
+        clock, defer_to_thread=defer, random_bytes=os.urandom, timeout=timeout, versions=versions
+    )
     session = client.session
 
     def opened(channel: "Channel") -> Deferred[None]:
@@ -102,7 +108,11 @@ class _Program:
 
 
 def open_sftp_program(
-    argv: "list[str]", *, reactor: Any = None, timeout: float = TIMEOUT
+    argv: "list[str]",
+    *,
+    reactor: Any = None,
+    timeout: float = TIMEOUT,
+    versions: Iterable[int] = (3,),
 ) -> Opening[SFTPClient]:
     """Start a program that speaks SFTP on its standard input and output, such as an sftp-server."""
     if reactor is None:
@@ -110,7 +120,11 @@ def open_sftp_program(
 
         reactor = current()
     client = SFTPClient.over(
-        reactor, defer_to_thread=reactor.defer_to_thread, random_bytes=os.urandom, timeout=timeout
+        reactor,
+        defer_to_thread=reactor.defer_to_thread,
+        random_bytes=os.urandom,
+        timeout=timeout,
+        versions=versions,
     )
     reactor.spawn_process(_Program(client.session), argv)
     return client.ready

@@ -34,6 +34,24 @@ class Attributes:
     """Attributes of one file; times are whole seconds since 1970."""
 
     __slots__ = ("atime", "extended", "gid", "mtime", "permissions", "size", "uid")
+    # What versions 4 to 6 know as well; `FullAttributes` has room for it.
+    kind: int | None = None
+    owner: str | None = None
+    group: str | None = None
+    atime_ns: int | None = None
+    mtime_ns: int | None = None
+    created: int | None = None
+    created_ns: int | None = None
+    ctime: int | None = None
+    ctime_ns: int | None = None
+    allocated: int | None = None
+    links: int | None = None
+    bits: int | None = None
+    bits_valid: int | None = None
+    acl: bytes | None = None
+    text_hint: int | None = None
+    mime_type: bytes | None = None
+    untranslated: bytes | None = None
 
     def __init__(
         self,
@@ -55,16 +73,16 @@ class Attributes:
 
     def __repr__(self) -> str:
         said = []
-        for name in ("size", "uid", "gid", "permissions", "atime", "mtime"):
+        for name in _SHOWN:
             value = getattr(self, name)
             if value is not None:
-                said.append(f"{name}={oct(value) if name == 'permissions' else value}")
-        return f"Attributes({', '.join(said)})"
+                said.append(f"{name}={oct(value) if name == 'permissions' else repr(value)}")
+        return f"{type(self).__name__}({', '.join(said)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Attributes):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in Attributes.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in _FIELDS)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -89,6 +107,19 @@ class Attributes:
     def mode(self) -> int | None:
         """The permission bits alone."""
         return None if self.permissions is None else stat.S_IMODE(self.permissions)
+
+    @property
+    def times_ns(self) -> tuple[int, int] | None:
+        """Times of the last access and the last change in nanoseconds; None where the change's is not known.
+
+        Where only the access' is not known, it is the change's.
+        """
+        if self.mtime is None:
+            return None
+        changed = self.mtime * 1_000_000_000 + (self.mtime_ns or 0)
+        if self.atime is None:
+            return changed, changed
+        return self.atime * 1_000_000_000 + (self.atime_ns or 0), changed
 
     @classmethod
     def from_stat(cls, result: os.stat_result) -> "Attributes":
@@ -191,3 +222,7 @@ class Attributes:
         """Read attributes where `reader` stands; the form that records use."""
         found, reader.position = cls.decode_at(reader.data, reader.position)
         return found
+
+
+_SHOWN = ("size", "uid", "gid", "permissions", "atime", "mtime", "owner", "group", "atime_ns", "mtime_ns")
+_FIELDS = (*Attributes.__slots__, *(name for name in Attributes.__annotations__ if name[0] != "_"))

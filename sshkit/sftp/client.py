@@ -5,10 +5,10 @@ method returns a Deferred, to be awaited on our reactor, on asyncio and uvloop, 
 are in `transfer.py` and `tree.py`, open files in `file.py`.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from sshkit_keys.wire import string, uint32, uint64
+from sshkit_keys.wire import string, uint64
 
 from sshkit.deferred import Deferred, as_deferred, gather
 from sshkit.opening import Opening
@@ -64,11 +64,14 @@ class SFTPClient(Requests):
         defer_to_thread: Callable[..., Deferred[Any]],
         random_bytes: Callable[[int], bytes],
         timeout: float = TIMEOUT,
+        versions: Iterable[int] = (3,),
     ) -> "SFTPClient":
-        """Return a client for any byte stream: connect its `session`, a protocol, and await `ready`."""
-        return cls(
-            Session(clock, defer_to_thread=defer_to_thread, random_bytes=random_bytes, timeout=timeout)
-        )
+        """Return a client for any byte stream: connect its `session`, a protocol, and await `ready`.
+
+        `versions` are those of the protocol that may be spoken, of 3 to 6: the best one that the server has.
+        """
+        options: dict[str, Any] = {"timeout": timeout, "versions": versions}
+        return cls(Session(clock, defer_to_thread=defer_to_thread, random_bytes=random_bytes, **options))
 
     @property
     def ready(self) -> "Opening[SFTPClient]":
@@ -105,7 +108,7 @@ class SFTPClient(Requests):
         """Open a file: r, r+, w, w+, a, a+, x or x+, always of bytes; `permissions` are a new file's."""
         raw = self.path(path)
         flags = flags_of(mode)
-        body = string(raw) + uint32(flags) + Attributes(permissions=permissions).encode()
+        body = self.session.dialect.open(raw, flags, Attributes(permissions=permissions))
         opened = self.session.open_handle(m.OPEN, body, raw)
         opening = OpeningFile(lambda _: opened.cancel())
 

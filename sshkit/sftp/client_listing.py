@@ -32,7 +32,7 @@ class DirEntry:
     def __init__(self, directory: bytes, raw: bytes, longname: bytes, attributes: Attributes) -> None:
         self.directory = directory
         self.raw = raw  #: the name's bytes
-        self.longname = longname  #: a line as of ls -l: escape it before showing it
+        self.longname = longname  #: a line as of ls -l, empty from version 4 on: escape it before showing it
         self.attributes = attributes
 
     def __repr__(self) -> str:
@@ -143,7 +143,7 @@ class Lister(Answer):
         self._flying -= 1
         if kind == m.NAME:
             if not self._over:
-                self._take(m.unpack_names(payload))
+                self._take(self.session.dialect.unpack_names(payload))
         elif kind == m.STATUS:
             code, words = m.unpack_status(payload)
             if code == status.OK:

@@ -79,18 +79,18 @@ class Requests:
 
     def stat(self, path: m.Path) -> Deferred[Attributes]:
         """Return the attributes of a file; of what a link leads to."""
-        return self._one_path(m.STAT, path, m.ATTRS, m.unpack_attrs)
+        return self._facts(m.STAT, path)
 
     def lstat(self, path: m.Path) -> Deferred[Attributes]:
         """Return the attributes of a file; of a link itself."""
-        return self._one_path(m.LSTAT, path, m.ATTRS, m.unpack_attrs)
+        return self._facts(m.LSTAT, path)
 
     def setstat(
         self, path: m.Path, attributes: Attributes, *, follow_symlinks: bool = True
     ) -> Deferred[None]:
         """Change those attributes that are not None; of a link itself where the server knows how."""
         raw = self.path(path)
-        body = string(raw) + attributes.encode()
+        body = string(raw) + self.session.dialect.attributes(attributes)
         if follow_symlinks:
             return self.session.call(m.SETSTAT, body, path=raw)
         return self._extended("lsetstat@openssh.com", body, raw)
@@ -99,16 +99,34 @@ class Requests:
         """Change the permission bits."""
         return self.setstat(path, Attributes(permissions=mode), follow_symlinks=follow_symlinks)
 
-    def chown(self, path: m.Path, uid: int, gid: int, *, follow_symlinks: bool = True) -> Deferred[None]:
-        """Change owner and group, by number."""
-        return self.setstat(path, Attributes(uid=uid, gid=gid), follow_symlinks=follow_symlinks)
+    def chown(
+        self, path: m.Path, uid: int | str, gid: int | str, *, follow_symlinks: bool = True
+    ) -> Deferred[None]:
+        """Change owner and group, by number; from version 4 on by name as well."""
+        if isinstance(uid, int) and isinstance(gid, int):
+            changes = Attributes(uid=uid, gid=gid)
+        else:
+            from sshkit.sftp.attributes_v4 import FullAttributes
+
+            changes = FullAttributes(owner=str(uid), group=str(gid))
+        return self.setstat(path, changes, follow_symlinks=follow_symlinks)
 
     def utime(
-        self, path: m.Path, times: tuple[float, float], *, follow_symlinks: bool = True
+        self,
+        path: m.Path,
+        times: tuple[float, float] | None = None,
+        *,
+        ns: tuple[int, int] | None = None,
+        follow_symlinks: bool = True,
     ) -> Deferred[None]:
-        """Change the times of the last access and the last change (seconds since 1970)."""
-        changes = Attributes(atime=int(times[0]), mtime=int(times[1]))
-        return self.setstat(path, changes, follow_symlinks=follow_symlinks)
+        """Change the times of the last access and the last change, as os.utime does, but both are needed.
+
+        `times` are seconds since 1970, `ns` nanoseconds; version 3 keeps whole seconds.
+        """
+        if (times is None) == (ns is None):
+            raise ValueError("utime needs times or ns, and not both")
+        both = ns if ns is not None else (_nanoseconds(times[0]), _nanoseconds(times[1]))  # type: ignore[index]
+        return self.setstat(path, self.session.dialect.times(*both), follow_symlinks=follow_symlinks)
 
     def truncate(self, path: m.Path, size: int = 0) -> Deferred[None]:
         """Make a file `size` bytes long."""
@@ -131,7 +149,8 @@ class Requests:
     def mkdir(self, path: m.Path, mode: int | None = None) -> Deferred[None]:
         """Make a directory; without `mode` the server's umask decides."""
         raw = self.path(path)
-        return self.session.call(m.MKDIR, string(raw) + Attributes(permissions=mode).encode(), path=raw)
+        attributes = self.session.dialect.attributes(Attributes(permissions=mode))
+        return self.session.call(m.MKDIR, string(raw) + attributes, path=raw)
 
     def rmdir(self, path: m.Path) -> Deferred[None]:
         """Remove an empty directory."""
@@ -142,20 +161,27 @@ class Requests:
         return self._one_path(m.REMOVE, path)
 
     def rename(self, source: m.Path, target: m.Path, *, replace: bool = True) -> Deferred[None]:
-        """Rename; with `replace` an existing target gives way, where the server can do so (posix-rename)."""
-        if replace and POSIX_RENAME in self.extensions:
+        """Rename; with `replace` an existing target gives way, where the server can do so.
+
+        That is with posix-rename, and from version 5 on.
+        """
+        dialect = self.session.dialect
+        if replace and (dialect.replaces or POSIX_RENAME in self.extensions):
             return self.replace(source, target)
         raw = self.path(source)
-        return self.session.call(m.RENAME, string(raw) + string(self.path(target)), path=raw)
+        return self.session.call(m.RENAME, dialect.rename(raw, self.path(target)), path=raw)
 
     def replace(self, source: m.Path, target: m.Path) -> Deferred[None]:
-        """Rename over whatever file is there, in one step; without posix-rename it is removed first."""
+        """Rename over whatever file is there, in one step; where no server can, it is removed first."""
         raw, other = self.path(source), self.path(target)
+        body = self.session.dialect.rename(raw, other, replace=True)
         if POSIX_RENAME in self.extensions:
             return self._extended(POSIX_RENAME, string(raw) + string(other), raw)
+        if self.session.dialect.replaces:
+            return self.session.call(m.RENAME, body, path=raw)
 
         def rename(_: object) -> Deferred[None]:
-            return self.session.call(m.RENAME, string(raw) + string(other), path=raw)
+            return self.session.call(m.RENAME, body, path=raw)
 
         def gone(failure: Failure) -> None:
             failure.trap(SFTPNoSuchFile)
@@ -165,32 +191,37 @@ class Requests:
     def symlink(self, target: m.Path, link: m.Path) -> Deferred[None]:
         """Make `link` a symbolic link that says `target`, which is taken as it is written."""
         raw = self.path(link)
-        return self.session.call(m.SYMLINK, string(m.to_wire(target)) + string(raw), path=raw)
+        kind, body = self.session.dialect.symlink(m.to_wire(target), raw)
+        return self.session.call(kind, body, path=raw)
 
     def readlink(self, path: m.Path) -> Deferred[str]:
         """Return where a link leads."""
-        return self._one_path(m.READLINK, path, m.NAME, _one_name)
+        return self._one_path(m.READLINK, path, m.NAME, self._one_name)
 
     def link(self, source: m.Path, target: m.Path) -> Deferred[None]:
-        """Give a file a second name (`hardlink@openssh.com`)."""
+        """Give a file a second name (`hardlink@openssh.com`, or version 6)."""
         raw = self.path(source)
+        if self.session.dialect.links:
+            kind, body = self.session.dialect.link(raw, self.path(target))
+            return self.session.call(kind, body, path=raw)
         return self._extended("hardlink@openssh.com", string(raw) + string(self.path(target)), raw)
 
     def realpath(self, path: m.Path = ".") -> Deferred[str]:
         """Return the absolute name of a path, links resolved as far as the server does."""
-        return self._one_path(m.REALPATH, path, m.NAME, _one_name)
+        tail = self.session.dialect.realpath_tail
+        return self._one_path(m.REALPATH, path, m.NAME, self._one_name, tail)
 
     def expand_user(self, path: m.Path) -> Deferred[str]:
         """Replace ~ and ~user at the beginning (`expand-path@openssh.com`)."""
         raw = m.to_wire(path)
         if raw[:1] != b"~":
             return self.realpath(path)
-        return self._extended("expand-path@openssh.com", string(raw), raw, m.NAME, _one_name)
+        return self._extended("expand-path@openssh.com", string(raw), raw, m.NAME, self._one_name)
 
     def home_directory(self, user: str) -> Deferred[str]:
         """Return a user's home directory (`home-directory`)."""
         raw = user.encode("utf-8", "surrogateescape")
-        return self._extended("home-directory", string(raw), None, m.NAME, _one_name)
+        return self._extended("home-directory", string(raw), None, m.NAME, self._one_name)
 
     def user_and_group_names(
         self, uids: Sequence[int] = (), gids: Sequence[int] = ()
@@ -256,15 +287,26 @@ class Requests:
 
     # Inside.
 
+    def _facts(self, kind: int, path: m.Path) -> Deferred[Attributes]:
+        dialect = self.session.dialect
+        return self._one_path(kind, path, m.ATTRS, dialect.unpack_attrs, dialect.stat_tail)
+
+    def _one_name(self, payload: memoryview) -> str:
+        entries = self.session.dialect.unpack_names(payload)
+        if len(entries) != 1:
+            raise WireError(f"{len(entries)} names where one was expected")
+        return m.from_wire(entries[0][0])
+
     def _one_path(
         self,
         kind: int,
         path: m.Path,
         expected: int = m.STATUS,
         read: Callable[[memoryview], Any] | None = None,
+        tail: bytes = b"",
     ) -> Deferred[Any]:
         raw = self.path(path)
-        return self.session.call(kind, len(raw).to_bytes(4, "big") + raw, expected, read, raw)
+        return self.session.call(kind, len(raw).to_bytes(4, "big") + raw + tail, expected, read, raw)
 
     def _extended(
         self,
@@ -295,11 +337,9 @@ def read_statvfs(payload: memoryview) -> StatVFS:
     return found
 
 
-def _one_name(payload: memoryview) -> str:
-    entries = m.unpack_names(payload)
-    if len(entries) != 1:
-        raise WireError(f"{len(entries)} names where one was expected")
-    return m.from_wire(entries[0][0])
+def _nanoseconds(seconds: float) -> int:
+    whole = int(seconds // 1)
+    return whole * 1_000_000_000 + int((seconds - whole) * 1e9)
 
 
 def _strings(data: memoryview, count: int) -> list[str]:

@@ -5,7 +5,7 @@ An answer's id must be pending and its kind must fit, else the channel ends (R37
 deadlines of all requests: it ticks while anything is pending, and costs a request nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sshkit_keys.errors import WireError
@@ -15,12 +15,14 @@ from sshkit_keys.wire import WireReader
 from sshkit.deferred import Deferred, Failure
 from sshkit.sftp import messages as m
 from sshkit.sftp import status
+from sshkit.sftp.dialect_v3 import V3, Dialect
 from sshkit.sftp.errors import SFTPConnectionLost, SFTPProtocolError, error_for
 from sshkit.sftp.packets import MAX_ANSWER, PacketReader, PieceHandler
 from sshkit.ssh.connection.protocol import ChannelProtocol
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Clock, DelayedCall
+    from sshkit.sftp.attributes import Attributes
 
 TIMEOUT = 60.0  #: seconds that the server may be silent while a request waits
 TICKS = 8  #: the timer goes this often in that time
@@ -157,6 +159,7 @@ class Session(ChannelProtocol):
         "clock",
         "closed",
         "defer_to_thread",
+        "dialect",
         "extensions",
         "limits",
         "lost",
@@ -165,6 +168,7 @@ class Session(ChannelProtocol):
         "ready",
         "transfers",
         "version",
+        "versions",
         "writable",
         "writers",
     )
@@ -176,7 +180,9 @@ class Session(ChannelProtocol):
         defer_to_thread: Callable[..., "Deferred[Any]"],
         random_bytes: Callable[[int], bytes],
         timeout: float = TIMEOUT,
+        versions: Iterable[int] = (3,),
     ) -> None:
+        """`versions` are those of the protocol that may be spoken; ValueError for others than 3 to 6."""
         self.clock = clock
         self.defer_to_thread = defer_to_thread
         self.random_bytes = random_bytes
@@ -198,6 +204,8 @@ class Session(ChannelProtocol):
         self.closed: list[Deferred[None]] = []
         self.extensions: dict[str, bytes] = {}
         self.version = 0
+        self.versions = (3,) if versions == (3,) else _checked(versions)
+        self.dialect: Dialect = V3
         self.limits = Limits()
         self.writable = True
         self.writers: list[Any] = []  #: uploads that go on at `resume_writing`
@@ -215,7 +223,7 @@ class Session(ChannelProtocol):
 
     def start(self) -> None:
         """Send INIT; `ready` fires when VERSION and the limits have come."""
-        self._transport.write(m.frame(m.Init(m.VERSION_NUMBER, b"").encode()))
+        self._transport.write(m.frame(m.Init(self.versions[-1], b"").encode()))
 
     def data_received(self, data: memoryview | bytes) -> None:
         self._heard = self._tick
@@ -315,6 +323,11 @@ class Session(ChannelProtocol):
         self.send(number, packet, Call(deferred, expected, read, path))
         return deferred
 
+    def pack_open(self, number: int, path: bytes, flags: int, attributes: "Attributes") -> bytes:
+        """Return an OPEN packet, for those who send it themselves."""
+        body = self.dialect.open(path, flags, attributes)
+        return b"".join((_pack_head(5 + len(body), m.OPEN, number), body))
+
     def open_handle(self, kind: int, body: bytes, path: bytes) -> "Deferred[bytes]":
         """Send OPEN or OPENDIR; fires with the handle."""
         call = OpenCall(self, path)
@@ -377,11 +390,38 @@ class Session(ChannelProtocol):
         if kind != m.VERSION:
             raise SFTPProtocolError(f"the first packet is of kind {kind}, not VERSION")
         answer = m.Version.decode(payload)
-        if answer.version < m.VERSION_NUMBER:
-            raise SFTPProtocolError(f"the server speaks version {answer.version} only")
-        self.version = min(answer.version, m.VERSION_NUMBER)
         self.extensions = m.unpack_extensions(answer.extensions)
         self._reader.handle_with(self._packet)
+        if self.versions == (3,) and answer.version >= 3:
+            self._speak(3)
+        else:
+            self._settle(answer.version)
+
+    def _settle(self, told: int) -> None:
+        """Agree on a version, or pick one of the server's list."""
+        from sshkit.sftp.versions import SELECT, agreed, to_select
+
+        version = agreed(self.versions, told)
+        if version:
+            self._speak(version)
+            return
+        version = to_select(self.versions, self.extensions)
+        if not version:
+            raise SFTPProtocolError(f"the server speaks version {told} only")
+        body = wire_string(SELECT.encode()) + wire_string(b"%d" % version)
+        asked = self.call(m.EXTENDED, body)
+        asked.add_callbacks(lambda _: self._speak(version), lambda failure: self.end(failure.exception))
+
+    def _speak(self, version: int) -> None:
+        """Begin to speak a version."""
+        self.version = version
+        if version > 3:
+            from sshkit.sftp.dialect_v4 import DIALECTS
+
+            self.dialect = DIALECTS[version]
+            self.limits = Limits(read=self.dialect.max_read(self.extensions))
+            if version == 6:
+                self._reader.handle_with(self._packet_with_more)
         if "limits@openssh.com" in self.extensions:
             body = wire_string(b"limits@openssh.com")
             asked = self.call(m.EXTENDED, body, m.EXTENDED_REPLY, _read_limits)
@@ -397,6 +437,10 @@ class Session(ChannelProtocol):
     def _no_limits(self, failure: Failure) -> None:
         if self.lost is None and not self.ready.called:
             self.ready.callback(None)
+
+    def _packet_with_more(self, kind: int, payload: memoryview) -> None:
+        """Take a packet of version 6, which may go on behind what is known of it."""
+        self._packet(kind, self.dialect.known_part(kind, payload))
 
     def _packet(self, kind: int, payload: memoryview) -> None:
         if len(payload) < 5:
@@ -418,7 +462,7 @@ class Session(ChannelProtocol):
         number, size = unpack_two(head, 1)
         answer = self.pending.get(number)
         if answer is None or size != length - 9:
-            return None  # the whole packet will be refused
+            return None  # the whole packet will be refused, or (in version 6) has more behind the data
         piece = answer.begin(size)
         if piece is None:
             return None
@@ -460,6 +504,12 @@ class Session(ChannelProtocol):
     def _why(self, text: str) -> str:
         words = printable(self._last_words).strip() if self._last_words else ""
         return f"{text}: {words}" if words else text
+
+
+def _checked(versions: Iterable[int]) -> tuple[int, ...]:
+    from sshkit.sftp.versions import checked
+
+    return checked(versions)
 
 
 def _read_handle(payload: memoryview) -> bytes:

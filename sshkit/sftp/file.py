@@ -325,12 +325,15 @@ class SFTPFile:
     def stat(self) -> Deferred[Attributes]:
         """Return the attributes of the open file."""
         self._check()
-        return self.session.call(m.FSTAT, string(self.handle), m.ATTRS, m.unpack_attrs, self.path)
+        dialect = self.session.dialect
+        body = string(self.handle) + dialect.stat_tail
+        return self.session.call(m.FSTAT, body, m.ATTRS, dialect.unpack_attrs, self.path)
 
     def setstat(self, attributes: Attributes) -> Deferred[None]:
         """Change attributes of the open file."""
         self._check()
-        return self.session.call(m.FSETSTAT, string(self.handle) + attributes.encode(), path=self.path)
+        body = string(self.handle) + self.session.dialect.attributes(attributes)
+        return self.session.call(m.FSETSTAT, body, path=self.path)
 
     def statvfs(self) -> Deferred[StatVFS]:
         """Return facts of the file system that the file lies on (`fstatvfs@openssh.com`)."""

@@ -9,7 +9,7 @@ import stat
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from sshkit_keys.wire import string, uint32
+from sshkit_keys.wire import string
 
 from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred
 from sshkit.sftp import messages as m
@@ -24,6 +24,7 @@ from sshkit.sftp.transfer_verify import same_file, same_prefix
 
 if TYPE_CHECKING:
     from sshkit.sftp.client import SFTPClient
+    from sshkit.sftp.dialect_v3 import Dialect
 
 PERMISSIONS = 0o777  #: bits that are taken over: never set-uid, set-gid, sticky (R35)
 Errors = Literal["raise", "collect"]
@@ -266,8 +267,9 @@ async def get_file(
                 raise TransferError(f"what arrived is not the same ({verified})", source)
         if options.preserve:
             os.fchmod(descriptor, mode)
-            if found.mtime is not None:
-                os.utime(descriptor, (found.atime or found.mtime, found.mtime))
+            times = found.times_ns
+            if times is not None:
+                os.utime(descriptor, ns=times)
         elif options.atomic:
             _keep_mode(parent, name, descriptor)
         if options.atomic:
@@ -313,7 +315,7 @@ async def _receive(
 ) -> int:
     """Fetch the bytes from `begin` on; return the size of the whole."""
     session = client.session
-    body = string(source) + uint32(m.READ_FLAG) + Attributes().encode()
+    body = session.dialect.open(source, m.READ_FLAG, Attributes())
     handle = await session.open_handle(m.OPEN, body, source)
     download = Download(
         session,
@@ -328,7 +330,9 @@ async def _receive(
     try:
         size = await download.run()
         if found.size and size < found.size:
-            now = await session.call(m.FSTAT, string(handle), m.ATTRS, m.unpack_attrs, source)
+            dialect = session.dialect
+            asked = string(handle) + dialect.stat_tail
+            now = await session.call(m.FSTAT, asked, m.ATTRS, dialect.unpack_attrs, source)
             if now.size != size:
                 raise TransferError(f"cut short: {size} of {found.size} bytes", source)
     except BaseException:
@@ -398,7 +402,7 @@ async def put_file(
     flags = m.WRITE_FLAG | m.CREATE | (0 if begin else m.TRUNCATE)
     if options.atomic and not options.resume:
         flags |= m.EXCLUSIVE
-    body = string(part) + uint32(flags) + Attributes(permissions=final | 0o200).encode()
+    body = session.dialect.open(part, flags, Attributes(permissions=final | 0o200))
     handle = await session.open_handle(m.OPEN, body, part)
     verified = ""
     try:
@@ -407,9 +411,10 @@ async def put_file(
             size = await Upload(
                 session, handle, part, descriptor, offset=begin, sparse=sparse, told=transfer.moved
             ).run()
-            changes = _changes(found, final, size, options, sparse)
+            changes = _changes(session.dialect, found, final, size, options, sparse)
             if changes is not None:
-                await session.call(m.FSETSTAT, string(handle) + changes.encode(), path=part)
+                body = string(handle) + session.dialect.attributes(changes)
+                await session.call(m.FSETSTAT, body, path=part)
         except BaseException:
             session.close_handle(handle)
             raise
@@ -429,17 +434,16 @@ async def put_file(
 
 
 def _changes(
-    found: os.stat_result, mode: int, size: int, options: Options, sparse: bool
+    dialect: "Dialect", found: os.stat_result, mode: int, size: int, options: Options, sparse: bool
 ) -> Attributes | None:
     """Return what the file needs beside its contents, None for nothing."""
     changes = Attributes()
-    if sparse:
-        changes.size = size
     if options.preserve:
-        changes.permissions = mode
-        changes.atime, changes.mtime = int(found.st_atime), int(found.st_mtime)
+        changes = dialect.times(found.st_atime_ns, found.st_mtime_ns, permissions=mode)
     elif not mode & 0o200:
         changes.permissions = mode
+    if sparse:
+        changes.size = size
     return None if changes == Attributes() else changes
 
 

@@ -280,8 +280,7 @@ class SmallFile(Answer, Job):
     def start(self) -> None:
         session = self.client.session
         number = session.next_id()
-        payload = m.Open(number, self.path, m.READ_FLAG, Attributes()).encode()
-        session.send(number, m.frame(payload), self)
+        session.send(number, session.pack_open(number, self.path, m.READ_FLAG, Attributes()), self)
 
     def dropped(self) -> None:
         """It will not be begun."""
@@ -346,8 +345,9 @@ class SmallFile(Answer, Job):
             write_all(descriptor, data)
             if self.work.options.preserve:
                 os.fchmod(descriptor, mode)
-                if found.mtime is not None:
-                    os.utime(descriptor, (found.atime or found.mtime, found.mtime))
+                times = found.times_ns
+                if times is not None:
+                    os.utime(descriptor, ns=times)
             if part is not None:
                 os.replace(part, name, src_dir_fd=parent, dst_dir_fd=parent)
             whole = True

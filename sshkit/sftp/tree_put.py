@@ -74,7 +74,7 @@ class SmallFile(Answer, Job):
         self._mode = stat.S_IMODE(self.found.st_mode) & PERMISSIONS
         number = session.next_id()
         attributes = Attributes(permissions=self._mode | 0o200)
-        session.send(number, m.frame(m.Open(number, self.part, flags, attributes).encode()), self)
+        session.send(number, session.pack_open(number, self.part, flags, attributes), self)
 
     def dropped(self) -> None:
         """It will not be begun."""
@@ -119,14 +119,16 @@ class SmallFile(Answer, Job):
         changes = self._changes()
         if changes is not None:
             number = session.next_id()
-            self._send(number, m.frame(m.FSetStat(number, handle, changes).encode()))
+            body = string(handle) + session.dialect.attributes(changes)
+            self._send(number, m.pack_head(5 + len(body), m.FSETSTAT, number) + body)
         number = session.next_id()
         self._send(number, m.pack_string(m.CLOSE, number, handle))
 
     def _changes(self) -> Attributes | None:
         if self.work.options.preserve:
             found = self.found
-            return Attributes(permissions=self._mode, atime=int(found.st_atime), mtime=int(found.st_mtime))
+            dialect = self.client.session.dialect
+            return dialect.times(found.st_atime_ns, found.st_mtime_ns, permissions=self._mode)
         return None if self._mode & 0o200 else Attributes(permissions=self._mode)
 
     def _read(self) -> bytes:
@@ -277,8 +279,8 @@ async def _send_folder(
                 work.note(join(local, name), error)
             await work.room()
     if options.preserve:
-        times = Attributes(permissions=mode, atime=int(here.st_atime), mtime=int(here.st_mtime))
-        await client.setstat(path, times)
+        dialect = client.session.dialect
+        await client.setstat(path, dialect.times(here.st_atime_ns, here.st_mtime_ns, permissions=mode))
 
 
 def large_job(work: Work, client: "SFTPClient", folder: Folder, name: bytes, path: bytes) -> LongJob:
