@@ -12,27 +12,19 @@ from typing import TYPE_CHECKING, Final, cast
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
-from sshkit.client.connect import open_connection
 from sshkit.client.connection import ClientConnection
-from sshkit.client.credentials import FileCredentials
-from sshkit.client.host_keys import HostKeyChanged, HostKeyVerifier
+from sshkit.client.host_keys import HostKeyChanged
 from sshkit.config.parser import ConfigError
 from sshkit.deferred import Deferred, Failure, set_unhandled_handler
 from sshkit.reactor.engines.native import NativeReactor
 from sshkit.ssh.errors import ClosedByApplication, ConnectionLost
 
+from .client_connect import make_connection, open_target
 from .client_setup import (
     Target,
-    agent_of,
-    algorithms_of,
-    certificates_of,
     command_of,
     environment_of,
-    identities_of,
-    known_hosts_of,
     load_target,
-    methods_of,
-    rekey_limits_of,
     tell_settings,
 )
 from .local_terminal import LocalTerminal
@@ -50,12 +42,7 @@ if TYPE_CHECKING:
     from .options import CommandLine
 
 FAILED: Final = 255
-#: Seconds that a connection may take where ConnectTimeout says nothing: the kernel gives up earlier.
-CONNECT_PATIENCE = 600.0
-#: Seconds for the whole login, with all questions to the user; servers are less patient.
-LOGIN_PATIENCE = 3600.0
 ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-_FAMILIES = {"any": 0, "inet": 2, "inet6": 10}
 
 
 class CommandReactor(NativeReactor):
@@ -105,80 +92,14 @@ class Run:
     def _connect(self) -> None:
         target, log = self.target, self._log
         options = target.options
+        reactor = cast("Reactor", self._reactor)
         asking = Questions(target, self._prompter, log)
-        alias = options.host_key_alias.value
-        checking = options.strict_host_key_checking.value
-        if checking == "ask" and options.batch_mode.value:
-            checking = "strict"
-        verifier = HostKeyVerifier(
-            alias or target.hostname,
-            22 if alias else target.port,
-            files=known_hosts_of(target, options.user_known_hosts),
-            global_files=known_hosts_of(target, options.global_known_hosts),
-            policy=checking,
-            ask=asking.host_key,
-            warn=lambda text: log.info(f"Warning: {text}"),
-            hash_names=options.hash_known_hosts.value,
-        )
-        verifier.address = verifier.host  # CheckHostIP is off, as in OpenSSH
-        asking.verifier = verifier
-        batch = options.batch_mode.value
-        credentials = FileCredentials(
-            identities_of(target),
-            password=None if batch else asking.password,
-            passphrase=None if batch else asking.passphrase,
-            answers=None if batch else asking.answers,
-            interactive_tries=options.password_prompts.value,
-            passphrase_tries=max(1, options.password_prompts.value),
-            banner=lambda text: log.info(text.rstrip("\n")),
-            warn=lambda text: log.info(f"Warning: {text}"),
-            certificates=certificates_of(target),
-        )
-        algorithms = algorithms_of(options, log)
-        if options.host_key_algorithms.is_default:
-            algorithms = algorithms.with_host_keys(verifier.order(algorithms.host_keys))
+        self._connection = connection = make_connection(target, reactor, log, asking)
         patience = float(options.connect_timeout.value)
-        self._connection = connection = ClientConnection(
-            target.hostname,
-            target.user,
-            cast("Reactor", self._reactor),
-            random_bytes=os.urandom,
-            verifier=verifier,
-            credentials=credentials,
-            algorithms=algorithms,
-            rekey_limits=rekey_limits_of(options),
-            login_timeout=LOGIN_PATIENCE,
-            keepalive=float(options.server_alive_interval.value),
-            keepalive_count=options.server_alive_count.value,
-            methods=methods_of(options),
-        )
         if patience:
             self._reactor.call_later(patience, self._check_answered, patience)
-        bind = options.bind_address.value
-        agent = agent_of(target)
-        offering = None
-        if agent:
-            from sshkit.client.agent_identities import offer_agent_keys
-
-            offering = offer_agent_keys(
-                connection,
-                credentials,
-                agent,
-                cast("Reactor", self._reactor),
-                only_named=options.identities_only.value,
-                warn=log.debug,
-            )
-        log.debug(f"connecting to {target.place}")
-        open_connection(
-            connection,
-            target.hostname,
-            target.port,
-            patience or CONNECT_PATIENCE,
-            cast("Reactor", self._reactor),
-            local_address=None if bind is None else (bind, 0),
-            family=_FAMILIES[options.address_family.value],
-            after=offering,
-        ).add_callback(self._logged_in).add_errback(self._failed)
+        opening = open_target(connection, target, reactor, log)
+        opening.add_callback(self._logged_in).add_errback(self._failed)
 
     def _check_answered(self, seconds: float) -> None:
         """End a connection on which the server has not said who it is within ConnectTimeout."""

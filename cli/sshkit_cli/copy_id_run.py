@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
-from sshkit.client.connect import open_connection
 from sshkit.client.connection import ClientConnection
 from sshkit.client.credentials import FileCredentials
-from sshkit.client.host_keys import HostKeyVerifier
 from sshkit.deferred import Deferred, Failure, ensure_deferred
 from sshkit.ssh.algorithms import Algorithms
 from sshkit.ssh.authentication.client import Identity
 from sshkit.ssh.errors import AuthenticationFailed, ConnectionLost
 
-from .client_run import CONNECT_PATIENCE, ENDING_SIGNALS, LOGIN_PATIENCE, CommandReactor, tell_error
-from .client_setup import algorithms_of, identities_of, known_hosts_of, load_target, methods_of, tell_settings
+from .client_connect import make_connection, open_target
+from .client_run import ENDING_SIGNALS, CommandReactor, tell_error
+from .client_setup import algorithms_of, identities_of, load_target, methods_of, tell_settings
 from .copy_id import FAILED, PROGRAM, Options
 from .copy_id_keys import KeyLine, agent_keys, newest_file, public_file, read_file
 from .copy_id_script import COMMAND, install_script, read_report
@@ -45,7 +44,6 @@ INSTALL_TIMEOUT: Final = 120.0
 MAX_OUTPUT: Final = 1 << 20
 MAX_SHOWN: Final = 20  #: lines of the host's output
 MAX_TRIES: Final = 32  #: keys that are tried on one connection
-_FAMILIES: Final = {"any": 0, "inet": 2, "inet6": 10}
 
 
 class CopyLog(Log):
@@ -312,51 +310,17 @@ class Run:
     ) -> ClientConnection:
         """Make a connection; its host key is the one that the connection before it has verified."""
         target, log = self._target, self._log
-        options = target.options
-        asking = asking or Questions(target, self._prompter, log)
-        alias = options.host_key_alias.value
-        checking = options.strict_host_key_checking.value
-        if checking == "ask" and options.batch_mode.value:
-            checking = "strict"
-        verifier = HostKeyVerifier(
-            alias or target.hostname,
-            22 if alias else target.port,
-            files=known_hosts_of(target, options.user_known_hosts),
-            global_files=known_hosts_of(target, options.global_known_hosts),
-            policy=checking,
-            trusted=None if self._host_key is None else [self._host_key],
-            ask=asking.host_key,
-            warn=lambda text: log.info(f"Warning: {text}"),
-            hash_names=options.hash_known_hosts.value,
-        )
-        verifier.address = verifier.host
-        asking.verifier = verifier
-        if self._host_key is not None or options.host_key_algorithms.is_default:
-            algorithms = algorithms.with_host_keys(verifier.order(algorithms.host_keys))
-        self._connection = ClientConnection(
-            target.hostname,
-            target.user,
+        self._connection = make_connection(
+            target,
             cast("Reactor", self._reactor),
-            random_bytes=os.urandom,
-            verifier=verifier,
+            log,
+            asking or Questions(target, self._prompter, log),
             credentials=credentials,
-            algorithms=algorithms,
-            login_timeout=LOGIN_PATIENCE,
-            keepalive=float(options.server_alive_interval.value),
-            keepalive_count=options.server_alive_count.value,
             methods=methods,
+            algorithms=algorithms,
+            host_key=self._host_key,
         )
         return self._connection
 
     def _opened(self, connection: ClientConnection) -> Deferred[ClientConnection]:
-        options = self._target.options
-        bind = options.bind_address.value
-        return open_connection(
-            connection,
-            self._target.hostname,
-            self._target.port,
-            float(options.connect_timeout.value) or CONNECT_PATIENCE,
-            cast("Reactor", self._reactor),
-            local_address=None if bind is None else (bind, 0),
-            family=_FAMILIES[options.address_family.value],
-        )
+        return open_target(connection, self._target, cast("Reactor", self._reactor), self._log)

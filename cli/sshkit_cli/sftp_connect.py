@@ -11,24 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from sshkit_keys.errors import SSHKitError
 
-from sshkit.client.connect import open_connection
 from sshkit.client.connection import ClientConnection
-from sshkit.client.credentials import FileCredentials
-from sshkit.client.host_keys import HostKeyVerifier
 from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, set_unhandled_handler
 from sshkit.ssh.channels.session import ExecRequest, SubsystemRequest
 
-from .client_run import CONNECT_PATIENCE, LOGIN_PATIENCE, CommandReactor, tell_error
+from .client_connect import make_connection, open_target
+from .client_run import CommandReactor, tell_error
 from .client_setup import (
     Target,
-    agent_of,
-    algorithms_of,
-    certificates_of,
-    identities_of,
-    known_hosts_of,
     load_target,
-    methods_of,
-    rekey_limits_of,
     tell_settings,
 )
 from .log import ERROR, Log
@@ -52,7 +43,6 @@ PLAIN: Final = (
     "-oPermitLocalCommand=no",
     "-oClearAllForwardings=yes",
 )
-_FAMILIES: Final = {"any": 0, "inet": 2, "inet6": 10}
 
 
 class CommandLog(Log):
@@ -144,88 +134,14 @@ class Command:
         log = self.log
         log.level = target.options.log_level.value
         tell_settings(target, log)
-        connection = self._prepare(target)
+        reactor = cast("Reactor", self.reactor)
+        connection = make_connection(target, reactor, log, Questions(target, self.prompter, log))
         self._connections.append(connection)
-        options = target.options
-        offering = None
-        agent = agent_of(target)
-        if agent:
-            from sshkit.client.agent_identities import offer_agent_keys
-
-            offering = offer_agent_keys(
-                connection,
-                cast("FileCredentials", connection.credentials),
-                agent,
-                cast("Reactor", self.reactor),
-                only_named=options.identities_only.value,
-                warn=log.debug,
-            )
-        bind = options.bind_address.value
-        log.debug(f"connecting to {target.place}")
-        await open_connection(
-            connection,
-            target.hostname,
-            target.port,
-            float(options.connect_timeout.value) or CONNECT_PATIENCE,
-            cast("Reactor", self.reactor),
-            local_address=None if bind is None else (bind, 0),
-            family=_FAMILIES[options.address_family.value],
-            after=offering,
-        )
+        await open_target(connection, target, reactor, log)
         log.debug(f"algorithms: {connection.negotiated.summary()}")
         for attempt in connection.trail:
             log.debug(f"login: {attempt}")
         return connection
-
-    def _prepare(self, target: Target) -> ClientConnection:
-        """Return a connection that asks what a user is to be asked."""
-        options, log = target.options, self.log
-        asking = Questions(target, self.prompter, log)
-        alias = options.host_key_alias.value
-        batch = options.batch_mode.value
-        checking = options.strict_host_key_checking.value
-        if checking == "ask" and batch:
-            checking = "strict"
-        verifier = HostKeyVerifier(
-            alias or target.hostname,
-            22 if alias else target.port,
-            files=known_hosts_of(target, options.user_known_hosts),
-            global_files=known_hosts_of(target, options.global_known_hosts),
-            policy=checking,
-            ask=asking.host_key,
-            warn=lambda text: log.info(f"Warning: {text}"),
-            hash_names=options.hash_known_hosts.value,
-        )
-        verifier.address = verifier.host  # CheckHostIP is off, as in OpenSSH
-        asking.verifier = verifier
-        credentials = FileCredentials(
-            identities_of(target),
-            password=None if batch else asking.password,
-            passphrase=None if batch else asking.passphrase,
-            answers=None if batch else asking.answers,
-            interactive_tries=options.password_prompts.value,
-            passphrase_tries=max(1, options.password_prompts.value),
-            banner=lambda text: log.info(text.rstrip("\n")),
-            warn=lambda text: log.info(f"Warning: {text}"),
-            certificates=certificates_of(target),
-        )
-        algorithms = algorithms_of(options, log)
-        if options.host_key_algorithms.is_default:
-            algorithms = algorithms.with_host_keys(verifier.order(algorithms.host_keys))
-        return ClientConnection(
-            target.hostname,
-            target.user,
-            cast("Reactor", self.reactor),
-            random_bytes=os.urandom,
-            verifier=verifier,
-            credentials=credentials,
-            algorithms=algorithms,
-            rekey_limits=rekey_limits_of(options),
-            login_timeout=LOGIN_PATIENCE,
-            keepalive=float(options.server_alive_interval.value),
-            keepalive_count=options.server_alive_count.value,
-            methods=methods_of(options),
-        )
 
     # What is spoken to.
 
