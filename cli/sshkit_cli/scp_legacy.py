@@ -223,9 +223,13 @@ def source(typed: "CommandLine", clock: "Clock", path: str, watch: Watch) -> Sou
 
 
 def wanted(path: str) -> "Callable[[bytes], bool] | None":
-    """Return what tells whether a name was asked for (R35); None where nobody can know: ``.``, ``~``."""
+    """Return what tells whether a name was asked for (R35); None where nobody can know: ``.``, ``~``.
+
+    A pattern that fits nothing there stands for itself, as with the shell.
+    """
     last = path.rstrip("/").rpartition("/")[2]
     if last in ("", ".", "..") or (path.startswith("~") and "/" not in path.rstrip("/")):
         return None
-    patterns = [translate(os.fsencode(pattern.rpartition("/")[2] or pattern)) for pattern in braces(last)]
-    return lambda name: any(pattern.match(name) for pattern in patterns)
+    names = [os.fsencode(pattern.rpartition("/")[2] or pattern) for pattern in braces(last)]
+    patterns = [translate(name) for name in names]
+    return lambda name: name in names or any(pattern.match(name) for pattern in patterns)

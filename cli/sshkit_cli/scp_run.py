@@ -187,8 +187,11 @@ class Run:
         found = await remote.glob(client, path)
         if path.endswith("/"):
             found = [match for match in found if match.is_folder]
-        if not found:
-            self._fail(f"{shown(place.path or path)}: No such file or directory")
+        if not found:  # a name that only looks like a pattern
+            known = await remote.look(client, path)
+            if known is None or (path.endswith("/") and not known.is_dir):
+                self._fail(f"{shown(place.path or path)}: No such file or directory")
+            found = [remote.Match(path, known)]
         return found
 
     async def _fetch(self, place: Place) -> None:

@@ -233,8 +233,9 @@ class Lines:
 
         def readable() -> None:
             self._read()
-            if look():
-                self._reactor.remove_reader(self._fd)
+            if self._ended or b"\n" in self._data or len(self._data) > MAX_LINE:
+                self._reactor.remove_reader(self._fd)  # first: who waits may ask for the next line at once
+                look()
 
         while not look():
             if not self._is_file:

@@ -12,6 +12,7 @@ from sshkit_keys.errors import SSHKitError
 
 from sshkit.sftp.errors import SFTPError
 from sshkit.sftp.progress import Progress, TransferError, TreeError
+from sshkit.sftp.transfer_verify import same_file
 
 from .sftp_remote import base_name, shown, words_of
 
@@ -168,6 +169,8 @@ class Copier:
         if how.resume:
             await self._check_resume(local, target, found.st_size)
         try:
+            if not how.resume and await self._is_there(local, target, found, how):
+                return
             transfer = self._client.put(
                 os.fsencode(local),
                 os.fsencode(target),
@@ -182,6 +185,28 @@ class Copier:
                     await file.fsync()
         except (SSHKitError, OSError) as error:
             self._failed_put(local, target, error)
+
+    async def _is_there(self, local: str, target: str, found: os.stat_result, how: How) -> bool:
+        """Tell whether the target has these contents already; looked at where size and time agree.
+
+        Both names may be one file: to open that for writing would empty it before it is read.
+        """
+        name = os.fsencode(target)
+        try:
+            there = await self._client.stat(name)
+            if not there.is_file or (there.size, there.mtime) != (found.st_size, int(found.st_mtime)):
+                return False
+            with open(local, "rb") as file:
+                same, _ = await same_file(self._client, name, file.fileno(), found.st_size, full=True)
+        except SFTPError:
+            return False
+        if same and how.preserve:
+            await self._client.chmod(name, found.st_mode & 0o777)
+        if same:
+            self._meter.start(base_name(local), found.st_size)
+            self._meter.at(found.st_size, found.st_size)
+            self._meter.stop()
+        return same
 
     async def _check_resume(self, local: str, target: str, size: int) -> None:
         try:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sshkit.sftp.client import SFTPClient
 
 MAGIC = re.compile(rb"[*?\[]")
+SPECIAL = re.compile(rb"[*?\[\\]")
+ESCAPED = re.compile(rb"(?s:\\(.))")
 MAX_DEPTH = 100  #: directories below each other that ** goes down
 
 
@@ -25,7 +27,12 @@ def has_magic(pattern: bytes) -> bool:
 
 def escape(path: m.Path) -> bytes:
     """Return a pattern that fits this path only."""
-    return MAGIC.sub(rb"[\g<0>]", m.to_wire(path))
+    return SPECIAL.sub(rb"[\g<0>]", m.to_wire(path))
+
+
+def unescape(pattern: bytes) -> bytes:
+    """Return the name that a pattern without wildcards fits: what a backslash stands before is itself."""
+    return ESCAPED.sub(rb"\1", pattern)
 
 
 def translate(pattern: bytes) -> "re.Pattern[bytes]":
@@ -102,7 +109,7 @@ async def _below(client: "SFTPClient", base: bytes, parts: list[bytes], depth: i
                     yield found
         return
     if not has_magic(part):
-        path = join(base, part.replace(b"\\", b""))
+        path = join(base, unescape(part))
         if rest:
             async for found in _below(client, path, rest, depth + 1):
                 yield found

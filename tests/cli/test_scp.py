@@ -64,7 +64,13 @@ h:a.txt dir
 h:link linked
 -q -v h:a.txt out12
 -l 100000 h:dir/sub/two out13
--X buffer=16K -X nrequests=4 h:dir/sub/two out14
+a.txt h:lit[123]
+h:lit[123] out14
+h:lit[456] out15
+h:lit[123]/ out15
+-X buffer=16K -X nrequests=4 h:dir/sub/two out16
+a.txt h:a.txt
+-p a.txt h:a.txt
 """
 
 
@@ -217,6 +223,31 @@ def test_ours_copies_with_ours(here: Path, tmp_path: Path) -> None:
     assert tree(there / "dir2") == tree(there / "dir") or (there / "dir2" / "one").exists()
     assert run_scp("-O", "-S", ssh, f"h:{there}/nothing", f"h2:{there}/dir3").status == 1
     assert run_scp("-O", "-S", ssh, "a.txt", "-nothing", f"h:{there}/-x").status == 1
+
+
+def test_r35_a_name_that_looks_like_a_pattern_was_asked_for_too(here: Path, tmp_path: Path) -> None:
+    ssh = str(far_program(tmp_path))
+    (here / "lit[123]").write_bytes(b"literal")
+    assert run_scp("-O", "-S", ssh, f"h:{here}/lit[123]", str(tmp_path / "there")).status == 0
+    assert (tmp_path / "there" / "lit[123]").read_bytes() == b"literal"
+
+
+def test_a_file_that_is_sent_to_itself_keeps_its_contents(here: Path) -> None:
+    need_server()
+    assert run_scp("-D", SERVER, "dir/sub/two", f"h:{here}/dir/sub/two").status == 0
+    assert (here / "dir/sub/two").read_bytes() == bytes(range(256)) * 1000
+
+
+def test_a_file_of_the_same_size_and_time_is_sent_if_it_differs(here: Path, tmp_path: Path) -> None:
+    need_server()
+    other = tmp_path / "there" / "a.txt"
+    other.write_bytes(b"HELLO\n")
+    os.utime(other, (1_600_000_000, 1_650_000_000))
+    assert run_scp("-D", SERVER, "-p", "a.txt", f"h:{other}").status == 0
+    assert other.read_bytes() == b"hello\n"
+    other.chmod(0o600)
+    assert run_scp("-D", SERVER, "-p", "a.txt", f"h:{other}").status == 0
+    assert (other.stat().st_mode & 0o777, other.read_bytes()) == (0o640, b"hello\n")
 
 
 def test_ours_is_the_far_side_within_this_process(here: Path, tmp_path: Path) -> None:

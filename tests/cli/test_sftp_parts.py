@@ -18,6 +18,7 @@ from sshkit_cli.sftp_remote import TooManyMatches, base_name, braces, strip
 from sshkit_cli.sftp_run import Lines, is_silent
 from sshkit_cli.sftp_words import LineError, escape, plain, split
 
+from sshkit.deferred import Deferred
 from sshkit.reactor.engines.native import NativeReactor
 from sshkit.sftp.client_requests import StatVFS
 from sshkit.testing.clock import MemoryClock
@@ -387,6 +388,28 @@ def lines_of(data: bytes) -> list[str | None]:
 def test_lines_of_a_pipe_are_read_one_by_one() -> None:
     assert lines_of(b"one\ntwo\r\nlast") == ["one", "two\r", "last", None]
     assert lines_of(b"") == [None]
+
+
+def test_who_gets_a_line_may_ask_for_the_next_one_at_once() -> None:
+    reactor = NativeReactor()
+    read, write = os.pipe()
+    lines = Lines(reactor, read)
+    found: list[str | None] = []
+    done: Deferred[None] = Deferred()
+
+    def take(line: str | None) -> None:
+        found.append(line)
+        if line is None:
+            done.callback(None)
+        else:
+            lines.next().add_callback(take)
+
+    lines.next().add_callback(take)  # nothing is there yet
+    reactor.call_later(0, lambda: (os.write(write, b"pwd\n"), os.close(write)))
+    reactor.run_until(done)
+    assert found == ["pwd", None]
+    os.close(read)
+    reactor.close()
 
 
 def test_a_closed_descriptor_has_no_lines() -> None:

@@ -49,8 +49,17 @@ def test_a_component_fits_its_pattern_or_not(pattern: bytes, name: bytes, fits: 
 def test_an_escaped_name_fits_itself_only() -> None:
     assert glob.fits(b"a[1]*?", glob.escape("a[1]*?"))
     assert not glob.fits(b"a1xx", glob.escape("a[1]*?"))
+    assert glob.fits(b"a\\*b", glob.escape("a\\*b"))
     assert glob.has_magic(b"a?")
     assert not glob.has_magic(b"a")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [(b"a\\ b", b"a b"), (b"a\\\\", b"a\\"), (b"a\\\\b", b"a\\b"), (b'\\\\"', b'\\"'), (b"a\\", b"a\\")],
+)
+def test_a_backslash_in_a_plain_pattern_is_taken_away_once(pattern: bytes, name: bytes) -> None:
+    assert glob.unescape(pattern) == name
 
 
 def test_r35_a_pattern_goes_down_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
