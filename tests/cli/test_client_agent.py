@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,6 @@ import pytest
 from tests.peers import RealSshd
 
 pytestmark = [pytest.mark.peer("sshd"), pytest.mark.peer("ssh-agent")]
-
-
-@pytest.fixture
-def socket(tmp_path: Path) -> Iterator[Path]:
-    """A real ssh-agent."""
-    path = tmp_path / "agent.sock"
-    with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield path
-        process.kill()
 
 
 def client(
@@ -39,8 +27,10 @@ def client(
     )
 
 
-def test_the_agents_keys_are_offered_unless_told_otherwise(sshd: RealSshd, home: Path, socket: Path) -> None:
-    agent = {"SSH_AUTH_SOCK": str(socket)}
+def test_the_agents_keys_are_offered_unless_told_otherwise(
+    sshd: RealSshd, home: Path, real_agent: Path
+) -> None:
+    agent = {"SSH_AUTH_SOCK": str(real_agent)}
     subprocess.run(
         ["ssh-add", "-q", sshd.user_key_path], env={**os.environ, **agent}, check=True, capture_output=True
     )
@@ -48,8 +38,8 @@ def test_the_agents_keys_are_offered_unless_told_otherwise(sshd: RealSshd, home:
     done = client(sshd, home, **agent)
     assert (done.returncode, done.stdout) == (0, "in\n"), done.stderr
     assert "(agent)" in done.stderr
-    assert client(sshd, home, "-o", f"IdentityAgent={socket}").stdout == "in\n"
-    assert client(sshd, home, "-o", "IdentityAgent=$OTHER", OTHER=str(socket)).stdout == "in\n"
+    assert client(sshd, home, "-o", f"IdentityAgent={real_agent}").stdout == "in\n"
+    assert client(sshd, home, "-o", "IdentityAgent=$OTHER", OTHER=str(real_agent)).stdout == "in\n"
     for option in ("IdentityAgent=none", "IdentitiesOnly=yes", "PubkeyAuthentication=no"):
         assert client(sshd, home, "-o", option, **agent).returncode == 255
     named = client(sshd, home, "-o", "IdentitiesOnly=yes", "-i", f"{sshd.user_key_path}.pub", **agent)

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,15 +22,9 @@ def run(run_keygen: Run) -> Run:
 
 
 @pytest.fixture
-def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A real ssh-agent."""
-    socket = tmp_path / "agent.sock"
-    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        yield
-        process.kill()
+def agent(real_agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real ssh-agent for whoever asks the environment."""
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(real_agent))
 
 
 def certificate(path: str) -> Certificate:
