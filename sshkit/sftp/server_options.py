@@ -61,12 +61,13 @@ def parse(arguments: "list[str]") -> Options:
     options = Options()
     words = iter(arguments)
     for word in words:
-        if len(word) < 2 or not word.startswith("-"):
-            raise UsageError(f"unexpected argument {quoted(word)}")
         if word == "--":
-            rest = next(words, None)
-            if rest is not None:
-                raise UsageError(f"unexpected argument {quoted(rest)}")
+            break
+        if len(word) < 2 or not word.startswith("-"):
+            # Words are ignored, as by OpenSSH's: scp -D gives the host's name.  No option may be lost so.
+            lost = next((other for other in words if len(other) > 1 and other.startswith("-")), None)
+            if lost is not None:
+                raise UsageError(f"option {quoted(lost)} behind {quoted(word)}")
             break
         position = 1
         while position < len(word):

@@ -35,9 +35,7 @@ def test_options_are_those_of_sftp_server() -> None:
     [
         (["-x"], "unknown option -x"),
         (["-\x1b"], "unknown option -\\\\x1b"),
-        (["file"], "unexpected argument 'file'"),
-        (["-"], "unexpected argument '-'"),
-        (["--", "x"], "unexpected argument 'x'"),
+        (["host", "sftp", "-R"], "option '-R' behind 'host'"),
         (["-d"], "option -d needs a value"),
         (["-l", "LOUD"], "Invalid log level 'LOUD'"),
         (["-f", "MAIL"], "Invalid log facility 'MAIL'"),
@@ -54,6 +52,12 @@ def test_wrong_options_are_told(
         parse(arguments)
     assert sftp_server.main(arguments) == 1
     assert "usage: sshkit-sftp-server" in capsys.readouterr().err
+
+
+def test_words_behind_the_options_are_ignored_as_scp_gives_the_host() -> None:
+    assert parse(["-R", "host", "sftp"]).read_only
+    assert not parse(["--", "-R"]).read_only
+    assert not parse(["-"]).read_only
 
 
 def test_tokens_of_the_start_are_replaced() -> None:
