@@ -32,6 +32,7 @@ class SFTPService(NamedTuple):
     on_event: "Callable[[SFTPEvent], object] | None" = None  #: told what was done
     max_handles: int | None = None  #: open at once; None: 1024, or less where this process may have few
     close_backend: bool = False  #: the backend is of this session alone
+    max_version: int = 3  #: of the protocol, 3 to 6; OpenSSH's clients know 3 only
 
 
 class SFTPProgram(Program):
@@ -63,6 +64,7 @@ class SFTPProgram(Program):
             on_error=failed,
             on_end=service.backend.close if service.close_backend else None,
             max_handles=_handles() if service.max_handles is None else service.max_handles,
+            max_version=service.max_version,
         )
         self._server.connection_made(self)
 

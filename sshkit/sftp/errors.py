@@ -178,6 +178,20 @@ class SFTPInvalidParameter(SFTPError, OSError):
     default_errno = errno.EINVAL
 
 
+class SFTPUnknownOwner(SFTPError, OSError):
+    """UNKNOWN_PRINCIPAL, OWNER_INVALID or GROUP_INVALID: the server knows no such user or group."""
+
+    status = codes.UNKNOWN_PRINCIPAL
+    default_errno = errno.EINVAL
+
+
+class SFTPLocked(SFTPError, BlockingIOError):
+    """LOCK_CONFLICT, or one of the codes for locks of ranges: somebody else holds the file."""
+
+    status = codes.LOCK_CONFLICT
+    default_errno = errno.EAGAIN
+
+
 #: code -> class; a code that is not here is a SFTPFailure that keeps its code.
 CLASSES: "dict[int, type[SFTPError]]" = {
     codes.EOF: SFTPEndOfFile,
@@ -201,6 +215,12 @@ CLASSES: "dict[int, type[SFTPError]]" = {
     codes.INVALID_FILENAME: SFTPInvalidName,
     codes.LINK_LOOP: SFTPLinkLoop,
     codes.INVALID_PARAMETER: SFTPInvalidParameter,
+    codes.UNKNOWN_PRINCIPAL: SFTPUnknownOwner,
+    codes.OWNER_INVALID: SFTPUnknownOwner,
+    codes.GROUP_INVALID: SFTPUnknownOwner,
+    codes.LOCK_CONFLICT: SFTPLocked,
+    codes.BYTE_RANGE_LOCK_CONFLICT: SFTPLocked,
+    codes.BYTE_RANGE_LOCK_REFUSED: SFTPLocked,
 }
 
 #: errno -> (code of version 3, code of version 6).
@@ -226,6 +246,15 @@ _CODES = {
 }
 
 
+#: Version -> its highest code.
+_HIGHEST = {
+    3: codes.OP_UNSUPPORTED,
+    4: codes.NO_MEDIA,
+    5: codes.LOCK_CONFLICT,
+    6: codes.NO_MATCHING_BYTE_RANGE_LOCK,
+}
+
+
 def error_for(code: int, message: "str | bytes" = "", path: "str | bytes | None" = None) -> SFTPError:
     """Return the exception for a status code and the server's words."""
     if isinstance(message, bytes):
@@ -235,16 +264,20 @@ def error_for(code: int, message: "str | bytes" = "", path: "str | bytes | None"
 
 def status_for(error: BaseException, version: int = 3) -> tuple[int, str]:
     """Return the status code for an exception, and words without paths; only OSErrors are told in detail."""
+    highest = _HIGHEST[version]
     if isinstance(error, SFTPError):
         code = error.status
-        if version < 6 and code > codes.OP_UNSUPPORTED:
-            code = _CODES.get(error.default_errno, (codes.FAILURE, 0))[0]
+        if code > highest:
+            if type(error).status <= highest:
+                code = type(error).status  # a class of several codes: the oldest of them
+            else:
+                code = _CODES.get(error.default_errno, (codes.FAILURE, 0))[0]
         return code, error.message
     if isinstance(error, EOFError):
         return codes.EOF, codes.WORDS[codes.EOF]
     if isinstance(error, OSError) and error.errno is not None:
         pair = _CODES.get(error.errno, (codes.FAILURE, codes.FAILURE))
-        return pair[1 if version >= 6 else 0], error.strerror or codes.WORDS[codes.FAILURE]
+        return pair[1] if pair[1] <= highest else pair[0], error.strerror or codes.WORDS[codes.FAILURE]
     if isinstance(error, NotImplementedError):
         return codes.OP_UNSUPPORTED, codes.WORDS[codes.OP_UNSUPPORTED]
     return codes.FAILURE, codes.WORDS[codes.FAILURE]

@@ -1,4 +1,4 @@
-"""An SFTP server on any byte stream (draft-ietf-secsh-filexfer-02, version 3).
+"""An SFTP server on any byte stream (draft-ietf-secsh-filexfer-02, version 3; on request up to 6).
 
 `sshkit.server.sftp` puts one on a channel, `server_pipes` on two pipes; a test on a pair in memory.  The
 stream under it is a transport of asyncio's kind that tells `pause_writing`; what may wait goes to threads
@@ -21,11 +21,11 @@ from sshkit.sftp import messages as m
 from sshkit.sftp import status as codes
 from sshkit.sftp.errors import SFTPError, SFTPPermissionDenied, SFTPProtocolError, status_for
 from sshkit.sftp.packets import PacketReader
+from sshkit.sftp.server_dialect import ServerDialect
 from sshkit.sftp.server_events import SFTPEvent
 from sshkit.sftp.server_handles import HANDLE_SIZE, MAX_HANDLES, Handles, OpenDirectory, OpenFile
-from sshkit.sftp.server_io import after_init, before_init
-from sshkit.sftp.server_listing import Listing, pack_found, pack_name
-from sshkit.sftp.server_requests import HANDLE, REQUESTS, Asked, Permit, SFTPRequest, refused
+from sshkit.sftp.server_io import after_init, before_init, before_requests
+from sshkit.sftp.server_requests import CHANGES, HANDLE, REQUESTS, Asked, Permit, SFTPRequest, refused
 from sshkit.sftp.server_work import Work
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ class SFTPServer:
         "_free",
         "_going_on",
         "_handlers",
-        "_listing",
         "_lost",
         "_on_end",
         "_on_error",
@@ -79,8 +78,10 @@ class SFTPServer:
         "_work",
         "backend",
         "buffer",
+        "dialect",
         "failed",
         "handles",
+        "max_version",
         "now",
         "read_only",
         "simple",
@@ -104,12 +105,17 @@ class SFTPServer:
         on_error: Callable[[BaseException], object] | None = None,
         on_end: Callable[[], object] | None = None,
         max_handles: int = MAX_HANDLES,
+        max_version: int = 3,
     ) -> None:
         """`denied` and `allowed` are names of requests; raises UnknownRequest for one that is none.
 
         `on_error` hears of exceptions that no backend should raise; `on_end` of the end of the session, when
-        everything is closed.
+        everything is closed.  `max_version` is the highest of the protocol that is spoken, 3 to 6.
         """
+        if not 3 <= max_version <= 6:
+            raise ValueError(f"version {max_version} of SFTP; there are 3 to 6")
+        self.max_version = max_version
+        self.dialect = ServerDialect(self)
         self.backend = backend
         self.read_only = read_only or backend.read_only
         self._refused = refused(denied, allowed, self.read_only)
@@ -125,7 +131,6 @@ class SFTPServer:
         self.failed: SFTPProtocolError | None = None
         self._handlers = before_init()
         self._reader: PacketReader | None = None
-        self._listing: Listing | None = None
         self.transport: Any = None
         self.buffer: memoryview | None = None
         self._out: list[bytes] = []  # small answers that leave together
@@ -185,10 +190,26 @@ class SFTPServer:
 
     # Requests.
 
-    def start(self) -> None:
+    def start(self, version: int = 3) -> None:
         """Serve requests from now on: INIT has come."""
         self._started = True
-        self._handlers = after_init(self._refused)
+        self.speak(version)
+        if self.max_version > 3:
+            from sshkit.sftp.server_versions import first_request
+
+            self._handlers = before_requests(first_request)
+
+    def speak(self, version: int) -> None:
+        """Take requests of this version from now on."""
+        if version != self.dialect.version:
+            from sshkit.sftp.server_dialect_v4 import DIALECTS
+
+            self.dialect = DIALECTS[version](self)
+        self._handlers = after_init(self._refused, self.dialect.handlers())
+
+    def handle(self, payload: memoryview) -> None:
+        """Handle one request, whose turn it is."""
+        self._handlers[payload[0]](self, payload)
 
     def packet(self, kind: int, payload: memoryview) -> None:
         """Take one packet; `flush` must follow.  Raises SFTPProtocolError where it ends the session.
@@ -237,6 +258,8 @@ class SFTPServer:
         known = REQUESTS.get(payload[0])
         if known is not None:
             return known[1], bytes(payload[9 : 9 + HANDLE_SIZE])
+        if payload[0] == m.LINK:
+            return CHANGES, b""
         if payload[0] == m.EXTENDED:
             from sshkit.sftp.extensions import kind_of
 
@@ -386,7 +409,7 @@ class SFTPServer:
 
     def fail(self, asked: Asked, error: BaseException) -> None:
         """Answer why it was not done."""
-        code, words = status_for(error)
+        code, words = status_for(error, self.dialect.version)
         if isinstance(error, ValueError) and not isinstance(error, (OSError, SFTPError)):
             code, words = codes.BAD_MESSAGE, codes.WORDS[codes.BAD_MESSAGE]
         elif self._on_error is not None and not isinstance(error, _EXPECTED):
@@ -434,17 +457,15 @@ class SFTPServer:
         if not entries:
             self.send_end(asked.number)
             return
-        if self._listing is None:
-            self._listing = Listing(self.backend, self.now)
-        self.send(self._listing.pack(asked.number, entries))
+        self.send(self.dialect.pack_names(asked.number, entries))
 
     def send_found(self, asked: Asked, found: "Found") -> None:
         """Answer with attributes."""
-        self.send(pack_found(asked.number, found))
+        self.send(self.dialect.pack_found(asked.number, found))
 
     def send_path(self, asked: Asked, path: bytes) -> None:
         """Answer with one name."""
-        self.send(pack_name(asked.number, path))
+        self.send(self.dialect.pack_name(asked.number, path))
 
     def send_reply(self, asked: Asked, body: bytes) -> None:
         """Answer an extension's request."""
@@ -503,7 +524,7 @@ class SFTPServer:
 
     def bad_handle(self, number: int) -> None:
         """Answer that nothing is open by such a handle."""
-        self.send_status(number, codes.FAILURE, "Invalid handle")
+        self.send_status(number, self.dialect.bad_handle, "Invalid handle")
 
     # The end.
 

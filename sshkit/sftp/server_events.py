@@ -101,6 +101,8 @@ class SFTPEvent:
             said += f" mode {S_IMODE(wanted.permissions):04o}"
         if wanted.mtime is not None:
             said += f" modtime {wanted.mtime}"
-        if wanted.uid is not None:
+        if wanted.owner is not None or wanted.group is not None:
+            said += f" owner {printable(wanted.owner or '')} group {printable(wanted.group or '')}"
+        elif wanted.uid is not None:
             said += f" owner {wanted.uid} group {wanted.gid}"
         return said

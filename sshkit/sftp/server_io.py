@@ -208,8 +208,9 @@ def _init(server: "SFTPServer", payload: memoryview) -> None:
     (version,) = m.unpack_id(payload, 1)
     if version < m.VERSION_NUMBER:
         raise SFTPProtocolError(f"the client speaks version {version} at most; 3 is the least here")
-    server.start()
-    server.send(m.frame(m.Version(m.VERSION_NUMBER, offers(server)).encode()))
+    server.start(min(version, server.max_version))
+    dialect = server.dialect
+    server.send(m.frame(m.Version(dialect.version, dialect.offers() + offers(server)).encode()))
 
 
 def _second_init(server: "SFTPServer", payload: memoryview) -> None:
@@ -238,14 +239,23 @@ def before_init() -> list[Handler]:
     return table
 
 
-def after_init(refused: frozenset[str]) -> list[Handler]:
-    """Return the table of a session; `refused` are names of requests that are not served."""
-    from sshkit.sftp.server_paths import HANDLERS
+def before_requests(first: Handler) -> list[Handler]:
+    """Return the table of a session whose first request may pick a version."""
+    table: list[Handler] = [first] * 256
+    table[m.INIT] = _second_init
+    return table
 
-    handlers = {**HANDLERS, m.READ: read, m.WRITE: write, m.CLOSE: close, m.READDIR: readdir}
+
+def after_init(refused: frozenset[str], handlers: dict[int, Handler]) -> list[Handler]:
+    """Return the table of a session; `refused` are names of requests that are not served.
+
+    `handlers` are those that are not the same in all versions.
+    """
+    handlers = {m.READ: read, m.WRITE: write, m.CLOSE: close, m.READDIR: readdir, **handlers}
     table: list[Handler] = [_unknown] * 256
     table[m.INIT] = _second_init
     table[m.EXTENDED] = _extended
-    for number, (name, _) in REQUESTS.items():
-        table[number] = _denied if name in refused else handlers[number]
+    for number, handler in handlers.items():
+        name = REQUESTS[number][0] if number in REQUESTS else ""  # LINK is two: its handler asks
+        table[number] = _denied if name in refused else handler
     return table

@@ -13,7 +13,7 @@ from sshkit_keys.errors import WireError
 from sshkit.sftp import messages as m
 from sshkit.sftp.attributes import Attributes
 from sshkit.sftp.errors import SFTPPermissionDenied
-from sshkit.sftp.server_io import by_handle
+from sshkit.sftp.server_io import Handler, by_handle
 from sshkit.sftp.server_requests import CHANGES, HANDLE, READS, Asked
 
 if TYPE_CHECKING:
@@ -39,12 +39,17 @@ def path_at(payload: memoryview, position: int) -> tuple[bytes, int]:
     return bytes(payload[start:end]), end
 
 
-def last_attributes(payload: memoryview, position: int) -> Attributes:
+def last_attributes(server: "SFTPServer", payload: memoryview, position: int) -> Attributes:
     """Read the attributes at the end of a packet."""
-    attributes, end = Attributes.decode_at(payload, position)
-    if end != len(payload):
-        raise WireError(f"{len(payload) - end} bytes left over")
+    attributes, end = server.dialect.read_attributes(payload, position)
+    finish(server, payload, end)
     return attributes
+
+
+def finish(server: "SFTPServer", payload: memoryview, end: int) -> None:
+    """Refuse a packet that goes on, where the version does not allow it."""
+    if end != len(payload) and server.dialect.exact:
+        raise WireError(f"{len(payload) - end} bytes left over")
 
 
 def is_usable(server: "SFTPServer", asked: Asked, *paths: bytes) -> bool:
@@ -61,8 +66,13 @@ def open_file(server: "SFTPServer", payload: memoryview) -> None:
     path, position = path_at(payload, 5)
     (number,) = m.unpack_id(payload, 1)
     (flags,) = m.unpack_id(payload, position)
-    attributes = last_attributes(payload, position + 4)
-    asked = Asked("open", CHANGES, number, path, flags=flags, attributes=attributes)
+    attributes = last_attributes(server, payload, position + 4)
+    begin_open(server, Asked("open", CHANGES, number, path, flags=flags, attributes=attributes), attributes)
+
+
+def begin_open(server: "SFTPServer", asked: Asked, attributes: Attributes) -> None:
+    """Open a file; `asked` has the path, and the flags as in version 3."""
+    path, flags = asked.path, asked.flags
     if server.read_only and flags & _CHANGING:
         server.fail(asked, SFTPPermissionDenied())
     elif is_usable(server, asked, path):
@@ -71,7 +81,8 @@ def open_file(server: "SFTPServer", payload: memoryview) -> None:
         except OSError as error:
             server.fail(asked, error)
         else:
-            server.do(asked, server.opened, server.backend.open, path, flags, attributes)
+            change = server.dialect.changing(server.backend.open)
+            server.do(asked, server.opened, change, path, flags, attributes)
 
 
 def open_directory(server: "SFTPServer", payload: memoryview) -> None:
@@ -115,29 +126,29 @@ def fstat(server: "SFTPServer", payload: memoryview) -> None:
 def setstat(server: "SFTPServer", payload: memoryview) -> None:
     """SETSTAT."""
     path, position = path_at(payload, 5)
-    attributes = last_attributes(payload, position)
+    attributes = last_attributes(server, payload, position)
     asked = Asked("setstat", CHANGES, m.unpack_id(payload, 1)[0], path, attributes=attributes)
     if is_usable(server, asked, path):
-        server.do(asked, server.succeed, server.backend.setstat, path, attributes)
+        server.do(asked, server.succeed, server.dialect.changing(server.backend.setstat), path, attributes)
 
 
 def fsetstat(server: "SFTPServer", payload: memoryview) -> None:
     """FSETSTAT."""
     handle, position = path_at(payload, 5)
-    attributes = last_attributes(payload, position)
+    attributes = last_attributes(server, payload, position)
     asked = Asked("fsetstat", HANDLE, m.unpack_id(payload, 1)[0], handle=handle, attributes=attributes)
     file = server.file_of(asked)
     if file is not None:
-        server.do(asked, server.succeed, file.file.setstat, attributes)
+        server.do(asked, server.succeed, server.dialect.changing(file.file.setstat), attributes)
 
 
 def mkdir(server: "SFTPServer", payload: memoryview) -> None:
     """MKDIR."""
     path, position = path_at(payload, 5)
-    attributes = last_attributes(payload, position)
+    attributes = last_attributes(server, payload, position)
     asked = Asked("mkdir", CHANGES, m.unpack_id(payload, 1)[0], path, attributes=attributes)
     if is_usable(server, asked, path):
-        server.do(asked, server.succeed, server.backend.mkdir, path, attributes)
+        server.do(asked, server.succeed, server.dialect.changing(server.backend.mkdir), path, attributes)
 
 
 def rmdir(server: "SFTPServer", payload: memoryview) -> None:
@@ -198,7 +209,7 @@ def symlink(server: "SFTPServer", payload: memoryview) -> None:
         server.do(asked, server.succeed, server.backend.symlink, text, link)
 
 
-HANDLERS = {
+HANDLERS: dict[int, Handler] = {
     m.OPEN: open_file,
     m.OPENDIR: open_directory,
     m.STAT: stat,

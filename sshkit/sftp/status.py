@@ -40,4 +40,11 @@ WORDS = {
     CANNOT_DELETE: "Cannot be deleted",
     INVALID_PARAMETER: "Invalid parameter",
     FILE_IS_A_DIRECTORY: "Is a directory",
+    BYTE_RANGE_LOCK_CONFLICT: "A part is locked by another",
+    BYTE_RANGE_LOCK_REFUSED: "Parts cannot be locked",
+    DELETE_PENDING: "Being deleted",
+    FILE_CORRUPT: "The file is damaged",
+    OWNER_INVALID: "Unknown user",
+    GROUP_INVALID: "Unknown group",
+    NO_MATCHING_BYTE_RANGE_LOCK: "No such lock",
 }

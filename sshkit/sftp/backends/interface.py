@@ -187,5 +187,13 @@ class Backend(Protocol):
         """Return a group's name for listings, at once; None where it has none."""
         return None
 
+    def user_number(self, name: str) -> int | None:
+        """Return the number of a user, at once; None for one that is not known.  From version 4 on."""
+        return None
+
+    def group_number(self, name: str) -> int | None:
+        """Return the number of a group, at once; None for one that is not known.  From version 4 on."""
+        return None
+
     def close(self) -> None:
         """The last session has ended; let go what is held."""

@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 
 from sshkit.sftp.attributes import Attributes
 from sshkit.sftp.backends.interface import Backend, FileSystemFacts
-from sshkit.sftp.backends.local_files import LocalDirectory, LocalFile, QuotaFile, apply, facts
+from sshkit.sftp.backends.local_files import (
+    LocalDirectory,
+    LocalFile,
+    QuotaFile,
+    apply,
+    facts,
+    times_for,
+)
 from sshkit.sftp.backends.quota import Quota
 from sshkit.sftp.backends.resolve import (
     MAX_LINKS,
@@ -164,8 +171,8 @@ class LocalBackend(Backend):
         if attributes.size is not None or attributes.permissions is not None:
             raise error(errno.EOPNOTSUPP)  # a link has neither
         if attributes.atime is not None or attributes.mtime is not None:
-            times = (attributes.atime or 0, attributes.mtime or 0)
-            os.utime(name, times, dir_fd=folder, follow_symlinks=False)
+            times = times_for(attributes, lambda: _lstat(folder, name))
+            os.utime(name, ns=times, dir_fd=folder, follow_symlinks=False)
         if attributes.uid is not None or attributes.gid is not None:
             uid = -1 if attributes.uid is None else attributes.uid
             gid = -1 if attributes.gid is None else attributes.gid
@@ -269,6 +276,12 @@ class LocalBackend(Backend):
 
     def group_name(self, number: int) -> str | None:
         return self._name("group", number)
+
+    def user_number(self, name: str) -> int | None:
+        return _number_of("user", name)
+
+    def group_number(self, name: str) -> int | None:
+        return _number_of("group", name)
 
     def _name(self, kind: str, number: int) -> str | None:
         key = (kind, number)
@@ -443,4 +456,17 @@ def _look_up(kind: str, number: int) -> str | None:
 
         return getgrgid(number).gr_name
     except (KeyError, ImportError, OverflowError):
+        return None
+
+
+def _number_of(kind: str, name: str) -> int | None:
+    try:
+        if kind == "user":
+            from pwd import getpwnam
+
+            return getpwnam(name).pw_uid
+        from grp import getgrnam
+
+        return getgrnam(name).gr_gid
+    except (KeyError, ImportError, ValueError):
         return None

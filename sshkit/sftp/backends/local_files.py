@@ -7,6 +7,7 @@ and the server reads again in a thread; file systems in memory need not be asked
 import errno
 import os
 import stat
+from collections.abc import Callable
 from itertools import islice
 
 from sshkit.sftp.attributes import Attributes
@@ -162,7 +163,7 @@ def apply(target: "int | bytes", attributes: Attributes, mask: int) -> None:
             failed = error
     if attributes.atime is not None or attributes.mtime is not None:
         try:
-            os.utime(target, (attributes.atime or 0, attributes.mtime or 0))
+            os.utime(target, ns=times_for(attributes, lambda: os.stat(target)))
         except OSError as error:
             failed = error
     if attributes.uid is not None or attributes.gid is not None:
@@ -178,6 +179,15 @@ def apply(target: "int | bytes", attributes: Attributes, mask: int) -> None:
         raise failed
 
 
+def times_for(wanted: Attributes, look: Callable[[], os.stat_result]) -> tuple[int, int]:
+    """Return the times to set, in nanoseconds; where one is not wanted, the one that is there."""
+    return (
+        look().st_atime_ns if wanted.atime is None else wanted.atime * _SECOND + (wanted.atime_ns or 0),
+        look().st_mtime_ns if wanted.mtime is None else wanted.mtime * _SECOND + (wanted.mtime_ns or 0),
+    )
+
+
+_SECOND = 1_000_000_000
 _READ_ONLY, _NO_SETUID = 1, 2  # of statvfs@openssh.com
 
 

@@ -61,13 +61,15 @@ EXTENSIONS = {
 }
 
 
+def offered(server: "SFTPServer") -> list[bytes]:
+    """Return the names of the extensions that are not refused."""
+    return [name for name, extension in EXTENSIONS.items() if not server.is_refused(extension.request)]
+
+
 def offers(server: "SFTPServer") -> bytes:
-    """Return what is said of extensions in VERSION; nothing that is refused."""
-    return b"".join(
-        wire.string(name) + wire.string(extension.version)
-        for name, extension in EXTENSIONS.items()
-        if not server.is_refused(extension.request)
-    )
+    """Return what is said of extensions in VERSION."""
+    names = offered(server)
+    return b"".join(wire.string(name) + wire.string(EXTENSIONS[name].version) for name in names)
 
 
 def kind_of(payload: memoryview) -> tuple[int, bytes]:

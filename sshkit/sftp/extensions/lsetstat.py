@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from sshkit_keys.wire import WireReader
 
-from sshkit.sftp.attributes import Attributes
 from sshkit.sftp.server_paths import is_usable
 from sshkit.sftp.server_requests import CHANGES, Asked
 
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 def handle(server: "SFTPServer", number: int, reader: WireReader) -> None:
     """Take one request."""
     path = reader.string("path")
-    attributes = Attributes.read(reader)
+    attributes, reader.position = server.dialect.read_attributes(reader.data, reader.position)
     reader.finish("lsetstat")
     asked = Asked("lsetstat", CHANGES, number, path, attributes=attributes)
     if is_usable(server, asked, path):
-        server.do(asked, server.succeed, server.backend.lsetstat, path, attributes)
+        server.do(asked, server.succeed, server.dialect.changing(server.backend.lsetstat), path, attributes)

@@ -335,7 +335,7 @@ def test_all_changes_are_tried_and_the_last_error_is_told(any_backend: LocalBack
         failed(errno.EPERM, any_backend.setstat, b"file", Attributes(gid=5))
 
 
-def refuse(*args: object) -> None:
+def refuse(*args: object, **kwargs: object) -> None:
     raise PermissionError(errno.EPERM, "no")
 
 
