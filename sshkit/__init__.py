@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         SFTPReadOnly,
     )
     from sshkit.sftp.file import SFTPFile
+    from sshkit.sftp.path import SftpPath
     from sshkit.sftp.progress import FileError, Progress, TransferError, TransferResult, TreeError
     from sshkit.sftp.server_events import SFTPEvent
     from sshkit.sftp.server_requests import SFTPRequest
@@ -92,6 +93,9 @@ if TYPE_CHECKING:
         VersionNotSupported,
     )
     from sshkit.ssh.transport.rekeying import RekeyLimits
+    from sshkit.syncing.outcome import Action, SyncError, SyncResult
+    from sshkit.syncing.patterns import PatternError
+    from sshkit.syncing.sync import Sync, sync
 
 __version__ = "0.1.0"
 
@@ -146,6 +150,7 @@ _HOMES = {
         "SFTPReadOnly",
     ),
     "sshkit.sftp.file": ("SFTPFile",),
+    "sshkit.sftp.path": ("SftpPath",),
     "sshkit.sftp.progress": (
         "FileError",
         "Progress",
@@ -186,11 +191,15 @@ _HOMES = {
         "VersionNotSupported",
     ),
     "sshkit.ssh.transport.rekeying": ("RekeyLimits",),
+    "sshkit.syncing.outcome": ("Action", "SyncError", "SyncResult"),
+    "sshkit.syncing.patterns": ("PatternError",),
+    "sshkit.syncing.sync": ("Sync", "sync"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = ("blocking", "testing")
 
 __all__ = [
+    "Action",
     "AgentClient",
     "AgentError",
     "AgentKey",
@@ -237,6 +246,7 @@ __all__ = [
     "MaxStartups",
     "MemoryBackend",
     "OutputTooLarge",
+    "PatternError",
     "Progress",
     "Quota",
     "ReactorClosed",
@@ -275,9 +285,13 @@ __all__ = [
     "Server",
     "Session",
     "Settings",
+    "SftpPath",
     "StreamOverflow",
     "StreamReader",
     "StreamWriter",
+    "Sync",
+    "SyncError",
+    "SyncResult",
     "TerminalSize",
     "TooManyAuthenticationFailures",
     "Transfer",
@@ -298,6 +312,7 @@ __all__ = [
     "scan_host",
     "serve",
     "serve_agent",
+    "sync",
     "testing",
 ]
 

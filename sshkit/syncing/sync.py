@@ -24,6 +24,7 @@ from sshkit.syncing.places import LocalPlace, Place, RemotePlace
 from sshkit.syncing.worker import Worker
 
 if TYPE_CHECKING:
+    from sshkit.interfaces import Reactor
     from sshkit.syncing.places import Defer
 
 Side = str | bytes | os.PathLike[str] | SftpPath
@@ -72,6 +73,7 @@ def sync(
     filters: Iterable[str | Rule] = (),
     progress: Callable[[Progress], object] | None = None,
     on_action: Callable[[Action], object] | None = None,
+    reactor: "Reactor | None" = None,
     **options: Any,
 ) -> Sync:
     """Make `target` equal to `source`, a directory or one file; see `sshkit.syncing.outcome.Options`.
@@ -85,20 +87,21 @@ def sync(
     rules += [Rule(pattern, True) for pattern in include]
     rules += [Rule(pattern, False) for pattern in exclude]
     chosen.filter = Filter(rules)
-    clock, defer = _surroundings(source, target)
+    clock, defer = _surroundings(source, target, reactor)
     meter = Transfer(_name(source), clock, progress)
     return Sync(meter).start(_run(source, target, chosen, meter, on_action, defer))
 
 
-def _surroundings(source: Side, target: Side) -> "tuple[Any, Defer]":
+def _surroundings(source: Side, target: Side, reactor: Any) -> "tuple[Any, Defer]":
     """Return the clock and the threads to use."""
     for side in (source, target):
         if isinstance(side, SftpPath):
             session = side.client.session
             return session.clock, session.defer_to_thread
-    from sshkit.reactor.current import current
+    if reactor is None:
+        from sshkit.reactor.current import current
 
-    reactor = current()
+        reactor = current()
     return reactor, reactor.defer_to_thread
 
 
