@@ -144,6 +144,13 @@ def with_report(stage: Stage, block: Block) -> None:
     assert (stage.folder / "copy-of-inbox" / "letter.txt").read_bytes() == b"a letter\n"
 
 
+def with_site(stage: Stage, block: Block) -> None:
+    """A program that sends a folder of this folder."""
+    (stage.folder / "site").mkdir()
+    (stage.folder / "site" / "index.html").write_text("<p>Hello</p>")
+    stage.run(block.text)
+
+
 def shared_files(stage: Stage, block: Block) -> None:
     """The server of files."""
     (stage.folder / "homes" / "joe").mkdir(parents=True)
@@ -189,7 +196,8 @@ SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "docs/sftp.md:1": (with_report, "letter.txt 9\nreport.pdf 8\n"),
     "docs/sftp.md:2": (whole, "first line\n\n"),
     "docs/sftp.md:3": (whole, ""),
-    "docs/sftp.md:4": (shared_files, ""),
+    "docs/sftp.md:4": (with_site, "['index.html']\n"),
+    "docs/sftp.md:5": (shared_files, ""),
     "docs/testing.md:1": (its_test, ""),
 }
 

@@ -13,6 +13,7 @@ from sshkit_cli import (
     scp_options,
     server_options,
     sftp_options,
+    sync_options,
 )
 
 from sshkit.config import client_options, not_yet, sshd_keywords
@@ -109,9 +110,22 @@ def test_the_flags_of_the_server_are_those_of_its_usage() -> None:
         (copy_id.USAGE, "sshkit-copy-id"),
         (sftp_options.USAGE, "sshkit-sftp"),
         (scp_options.USAGE, "sshkit-scp"),
+        (sync_options.USAGE, "sshkit-sync"),
         (sftp_server_options.USAGE, "sshkit-sftp-server"),
     ],
-    ids=["client", "server", "keygen", "agent", "add", "keyscan", "copy-id", "sftp", "scp", "sftp-server"],
+    ids=[
+        "client",
+        "server",
+        "keygen",
+        "agent",
+        "add",
+        "keyscan",
+        "copy-id",
+        "sftp",
+        "scp",
+        "sync",
+        "sftp-server",
+    ],
 )
 def test_the_page_shows_the_usage_of_the_command(usage: str, heading: str) -> None:
     shown = re.search(r"```text\n(.*?)```", section(PAGE, heading), re.DOTALL)
