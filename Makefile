@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.current
 EXTRAS ?= test,check
 
-.PHONY: demo test check bench docs interop keys-matrix clean
+.PHONY: demo test check bench docs interop keys-matrix regress-sftp clean
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -38,6 +38,11 @@ interop: $(STAMP)
 # Key files: maker x format x type x reader.
 keys-matrix: $(STAMP)
 	@$(BIN)/python -m tests.interop.key_formats
+
+# OpenSSH's own scripts for SFTP and SCP, run with our programs beside a control; apt gets the scripts.
+regress-sftp: $(STAMP)
+	@$(BIN)/python -m tests.regress.fetch
+	@$(BIN)/python -m tests.regress.run
 
 .venv/.bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),bench]'

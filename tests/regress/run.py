@@ -1,9 +1,11 @@
-"""Run OpenSSH's scripts for SFTP and SCP with our programs: ``python -m tests.regress.run`` (make regress-sftp).
+"""Run OpenSSH's scripts for SFTP and SCP with our programs: ``make regress-sftp``.
 
 Prints a row for each script and a column for each choice of programs; a script that fails with OpenSSH's
 own programs too is the harness's or the machine's fault and marked so.  Ends with 1 if one that should pass
 does not.  Arguments are names of scripts; none: all.
 """
+
+# ruff: noqa: T201 - a command, which prints
 
 import argparse
 import os
@@ -19,7 +21,7 @@ from typing import NamedTuple
 
 from tests.regress import stand_ins
 from tests.regress.places import PATH, RELEASES, ROOT, Release
-from tests.regress.scripts import COLUMNS, KNOWN, SCRIPTS, Script
+from tests.regress.scripts import COLUMNS, KNOWN, NOT_RUN, SCRIPTS, Script
 
 TIMEOUT = 420.0  #: seconds for one script; the slowest takes about a minute here
 TAIL = 12  #: lines of a failed script that are shown
@@ -48,17 +50,16 @@ def ours(folder: Path, cell: Cell) -> dict[str, str]:
     sftp, server = column in ("client", "all"), column in ("server", "all")
     near, far = column in ("client", "all"), column in ("far", "all")
     real = cell.release.program
-    module = f'"{ROOT / ".venv/bin/python"}" -m sshkit_cli.'
-    if not (ROOT / ".venv/bin/python").exists():
-        module = f'"{sys.executable}" -m sshkit_cli.'
+    # What lies beside this file runs, whatever is installed; sshd passes no variables on.
+    places = ":".join(str(ROOT / part) for part in ("", "cli", "keys"))
+    module = f'env PYTHONPATH="{places}" "{sys.executable}" -m sshkit_cli.'
     scp = {True: f"{module}scp", False: str(real("scp"))}
+    # One name serves both ends of a copy: the far one is started with -t or -f.
+    far_or_near = f'for word; do case "$word" in -t|-f) exec {scp[far]} "$@";; esac; done\n'
     starters = {
         "sftp": f'exec {module}sftp "$@"\n' if sftp else None,
         "sftp-server": f'exec {module}sftp_server "$@"\n' if server else None,
-        # One name serves both ends: the far one is started with -t or -f.
-        "scp": f'for word; do case "$word" in -t|-f) exec {scp[far]} "$@";; esac; done\nexec {scp[near]} "$@"\n'
-        if near or far
-        else None,
+        "scp": f'{far_or_near}exec {scp[near]} "$@"\n' if near or far else None,
     }
     found = {}
     for name, text in starters.items():
@@ -211,6 +212,8 @@ def report(results: dict[Cell, Outcome], releases: list[Release]) -> int:
         elif outcome.verdict != "ok":
             reason = KNOWN.get((cell.release.version, cell.script.name, cell.column))
             print(f"{outcome.verdict} {name}: {reason or 'fails with OpenSSH as well'}")
+    for name, reason in NOT_RUN.items():
+        print(f"not run {name}: {reason}")
     print(f"{len(results)} runs, {wrong} not as they should be")
     return wrong
 

@@ -41,12 +41,12 @@ SCRIPTS = (
     Script("scp-uri", "scp:// places", _SCP),
 )
 
-#: Programs that a script needs and that are not here: OpenSSH builds them for its tests only.
+#: Scripts that move files too and are not run: the reason.
 NOT_RUN = {
     "scp-ssh-wrapper": "no test: the program that scp.sh calls in the place of ssh",
     "ssh-com-sftp": "needs the servers of ssh.com, 2.0.10 to 3.2.0",
     "putty-transfer": "sends files through plink, not through SFTP or SCP",
-    "multiplex": "is about ssh's control socket; uses sftp and scp as two of its loads, and needs OpenSSH's netcat",
+    "multiplex": "is about ssh's control socket, with sftp and scp as loads, and needs OpenSSH's netcat",
     "channel-timeout": "is about sshd's ChannelTimeout, with OpenSSH's own sftp as a load",
 }
 

@@ -4,6 +4,8 @@
 returns an exit status; this file runs as a script too, its first argument says which.
 """
 
+# ruff: noqa: T201 - a command, which prints
+
 import os
 import stat
 import sys
