@@ -81,6 +81,7 @@ class Ledger:
         "_extra",
         "_later",
         "_moving",
+        "_parts",
         "_size",
         "_target",
         "_visited",
@@ -119,6 +120,7 @@ class Ledger:
         self._visited: dict[bytes, Visited] = {}
         self._extra: list[tuple[bytes, bytes, bytes, bool]] = []  # directory, name, name shown, is it one
         self._later: list[tuple[bytes, bytes, Attributes]] = []  # what is set when a file is there
+        self._parts: set[tuple[bytes, bytes]] = set()  # files of cut transfers that go on now
         self._target: Place | None = None
 
     def result(self) -> SyncResult:
@@ -203,6 +205,7 @@ class Ledger:
 
     async def _delete(self) -> None:
         """Remove what the source does not have."""
+        self._extra = [one for one in self._extra if one[:2] not in self._parts]
         most = self.options.max_delete
         if most is not None and len(self._extra) > most:
             self.work.note(b"", TransferError(f"{len(self._extra)} to be deleted, at most {most} may be"))

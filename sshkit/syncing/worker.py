@@ -122,7 +122,6 @@ class Worker(Ledger):
             if options.filter.excludes(join(source.path, name), mine.is_dir):
                 continue
             spared.add(name)
-            spared.add(part_name(name, None))
             work.count()
             try:
                 self._entry(visited, source, name, mine, target, name, theirs.get(name), depth)
@@ -293,13 +292,18 @@ class Worker(Ledger):
         if target is None or self.options.dry_run:
             self.transfer.progress.files += 1
             return
-        if self.options.modes != self.options.times:  # the engine sets both or none
+        if not self._moving.preserve:  # the engine sets both or none
             changes = Attributes()
-            if self.options.modes and mine.mode is not None:
-                changes.permissions = mine.mode & PERMISSIONS
+            keeps = theirs if theirs is not None and theirs.is_file else None
+            model = mine if self.options.modes else keeps  # who replaces a file takes its mode
+            if model is not None and model.mode is not None:
+                changes.permissions = model.mode & PERMISSIONS
             if self.options.times and mine.mtime is not None:
                 changes.atime, changes.mtime = mine.atime, mine.mtime
-            self._later.append((visited.path, other, changes))
+            if changes != Attributes():
+                self._later.append((visited.path, other, changes))
+        if isinstance(source, LocalPlace) != isinstance(target, LocalPlace):
+            self._parts.add((visited.path, part_name(other, None)))
         options, transfer, work = self._moving, self.transfer, self.work
         by_blocks = moving.may_delta(self.options.delta, mine, theirs)
         plain = not options.verify
