@@ -6,6 +6,7 @@ of the listing only, below the top.
 """
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ PIECE = 1 << 20
 Defer = Callable[..., Deferred[Any]]
 
 
-class Place:
+class Place(ABC):
     """A directory; `path` is relative to the top of its tree."""
 
     __slots__ = ("path",)
@@ -34,21 +35,20 @@ class Place:
         """Count one more user."""
         return self
 
+    @abstractmethod
     def release(self) -> None:
         """Count one less."""
+        ...
 
-    @property
-    def identity(self) -> tuple[int, int] | None:
-        """Device and number of a local directory."""
-        return None
-
+    @abstractmethod
     async def entries(self) -> dict[bytes, Attributes]:
         """Return what is in it; links are not followed."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def below(self, name: bytes) -> "Place":
         """Return a directory in it, which the caller releases."""
-        raise NotImplementedError
+        ...
 
     async def descend(self, path: bytes) -> "Place":
         """Return a directory somewhere below, which the caller releases."""
@@ -61,38 +61,40 @@ class Place:
             at = deeper
         return at
 
+    @abstractmethod
     async def make(self, name: bytes, mode: int) -> None:
         """Make a directory in it."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def readlink(self, name: bytes) -> bytes:
         """Return what a link in it says."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def symlink(self, text: bytes, name: bytes) -> None:
         """Make a link in it, over a file or link that is there."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def rename(self, name: bytes, other: bytes) -> None:
         """Rename something in it."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def remove(self, name: bytes, is_dir: bool) -> None:
         """Remove something in it, a directory with all that is in it."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def change(self, name: bytes, attributes: Attributes) -> None:
         """Change mode and times of a file in it, or with an empty name of itself."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def digest(self, name: bytes, size: int, algorithms: Sequence[str]) -> tuple[str, bytes]:
         """Return the algorithm taken and the hash of a file in it."""
-        raise NotImplementedError
-
-    @property
-    def hashes_itself(self) -> bool:
-        """A hash costs no transfer."""
-        return True
+        ...
 
 
 class LocalPlace(Place):
@@ -112,11 +114,6 @@ class LocalPlace(Place):
 
     def release(self) -> None:
         self.folder.release()
-
-    @property
-    def identity(self) -> tuple[int, int] | None:
-        found = os.fstat(self.folder.descriptor)
-        return found.st_dev, found.st_ino
 
     async def entries(self) -> dict[bytes, Attributes]:
         found: dict[bytes, Attributes] = await self._defer(_scan, self.folder.descriptor)
@@ -206,9 +203,8 @@ class RemotePlace(Place):
         self.full = full
         self.path = path
 
-    @property
-    def hashes_itself(self) -> bool:
-        return self.client.can_hash
+    def release(self) -> None:
+        """Nothing is held."""
 
     async def entries(self) -> dict[bytes, Attributes]:
         found: dict[bytes, Attributes] = {}

@@ -6,7 +6,7 @@ removed when all else went well; times of directories are set last.
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sshkit_keys.errors import SSHKitError
 
@@ -245,7 +245,7 @@ class Worker(Ledger):
         """Compare contents: by the server's own hash where it has one, else by reading."""
         size = mine.size or 0
         pairs = [(target, other), (source, name)]
-        if not (isinstance(target, RemotePlace) and target.hashes_itself):
+        if not (isinstance(target, RemotePlace) and target.client.can_hash):
             pairs.reverse()
         (first, first_name), (second, second_name) = pairs
         algorithm, one = await first.digest(first_name, size, HASHES)
@@ -337,8 +337,8 @@ class Worker(Ledger):
                 path,
                 lambda: moving.copy_here(one, name, two, other, theirs, options, transfer, self._defer),
             )
-        elif isinstance(source, RemotePlace) and isinstance(target, RemotePlace):
-            from_there, to_there = source, target
+        else:
+            from_there, to_there = cast("RemotePlace", source), cast("RemotePlace", target)
             self._add(
                 source,
                 target,

@@ -16,6 +16,7 @@ from sshkit.testing import MemoryPair, MemoryReactor, connect_in_memory
 
 T = TypeVar("T")
 NOW = 1_700_000_000.0
+RANDOM = random.Random(1)
 
 
 class Far:
@@ -31,9 +32,7 @@ class Far:
     def connect(self) -> SFTPClient:
         """Return a client whose `ready` is to come."""
         client = SFTPClient.over(
-            self.network,
-            defer_to_thread=self.network.defer_to_thread,
-            random_bytes=random.Random(1).randbytes,
+            self.network, defer_to_thread=self.network.defer_to_thread, random_bytes=RANDOM.randbytes
         )
         server = SFTPServer(
             LocalBackend(self.root),
