@@ -270,6 +270,8 @@ def status_for(error: BaseException, version: int = 3) -> tuple[int, str]:
         if code > highest:
             if type(error).status <= highest:
                 code = type(error).status  # a class of several codes: the oldest of them
+            elif isinstance(error, SFTPUnknownOwner):
+                code = codes.FAILURE  # nothing is wrong with the message
             else:
                 code = _CODES.get(error.default_errno, (codes.FAILURE, 0))[0]
         return code, error.message

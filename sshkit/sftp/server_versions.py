@@ -27,7 +27,8 @@ def offer(server: "SFTPServer") -> bytes:
     parts = [string(OFFER) + string(spoken)]
     if version >= 4:
         parts.append(string("newline") + string("\n"))
-        vendor = string("sshkit") + string("sshkit") + string("") + uint64(0)  # its version is nobody's business
+        # Nobody needs to know which version of sshkit this is.
+        vendor = string("sshkit") + string("sshkit") + string("") + uint64(0)
         parts.append(string("vendor-id") + string(vendor))
     if version == 5:
         parts.append(string("supported") + string(_abilities() + b"".join(map(string, offered(server)))))

@@ -93,7 +93,7 @@ def with_its_client(
     async def main() -> Any:
         async with sshkit.serve(
             "127.0.0.1:0",
-            lambda session: None,  # type: ignore[arg-type,return-value]  # nobody runs a command
+            lambda session: None,  # nobody runs a command
             host_keys=[HOST_KEY],
             passwords={"joe": "secret"},
             sftp=SFTPService(below(folder), max_version=max_version),
