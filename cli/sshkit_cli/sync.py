@@ -24,20 +24,19 @@ def _main(argv: list[str]) -> int:
     from sshkit_keys.errors import SSHKitError
     from sshkit_keys.text import printable
 
+    from .sftp_connect import CommandLog
+    from .sftp_options import UsageError
     from .sync_options import HELP, USAGE, parse
 
+    log = CommandLog(PROGRAM)
     if argv[:1] in (["-V"], ["--version"]):
         from sshkit import __version__
 
-        print(f"{PROGRAM} {__version__}", file=sys.stderr)
+        log.plain(f"{PROGRAM} {__version__}")
         return 0
     if argv[:1] in (["-h"], ["--help"]):
-        sys.stdout.write(HELP)
+        log.output(HELP)
         return 0
-    from .sftp_connect import CommandLog
-    from .sftp_options import UsageError
-
-    log = CommandLog(PROGRAM)
     try:
         typed = parse(argv)
     except UsageError as error:
