@@ -55,7 +55,7 @@ class SmallUpload(tree_put.SmallFile):
         number = session.next_id()
         attributes = Attributes(permissions=self._mode | 0o200)
         flags = m.WRITE_FLAG | m.CREATE | m.TRUNCATE
-        session.send(number, m.frame(m.Open(number, self.part, flags, attributes).encode()), self)
+        session.send(number, session.pack_open(number, self.part, flags, attributes), self)
 
     def _end(self, error: BaseException | None) -> None:
         if self._state >= 0:
