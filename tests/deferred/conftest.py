@@ -55,6 +55,12 @@ def clock() -> HandClock:
     return HandClock()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_of_others() -> None:
+    """Let the failures that tests of other rooms left behind be collected before ours are counted."""
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def unhandled() -> Iterator[list[tuple[Failure, str]]]:
     """Collect what nobody took; a test that expects some empties the list."""

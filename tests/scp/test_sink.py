@@ -308,6 +308,8 @@ def test_an_observer_slows_the_sink_down(tmp_path: Path) -> None:
     stream.paused = True
     clock.advance(5.0)
     assert stream.paused  # it is over: nobody cares
+    with pytest.raises(SCPConnectionLost, match="after 3 of 4 bytes"):
+        sink.finished.result()
 
 
 def test_a_sink_needs_no_observer_and_can_be_given_up(tmp_path: Path) -> None:
@@ -318,6 +320,7 @@ def test_a_sink_needs_no_observer_and_can_be_given_up(tmp_path: Path) -> None:
     stream.say(b"C0644 4 f\nxy")
     sink.finished.cancel()
     assert sink.over
+    sink.finished.add_errback(lambda failure: failure.trap(SCPProtocolError))
     assert descriptors() == before
 
 
