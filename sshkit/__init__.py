@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         SFTPInvalidParameter,
         SFTPIsADirectory,
         SFTPLinkLoop,
+        SFTPLocked,
         SFTPNoConnection,
         SFTPNoSpace,
         SFTPNoSuchFile,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         SFTPProtocolError,
         SFTPQuotaExceeded,
         SFTPReadOnly,
+        SFTPUnknownOwner,
     )
     from sshkit.sftp.file import SFTPFile
     from sshkit.sftp.path import SftpPath
@@ -139,6 +141,7 @@ _HOMES = {
         "SFTPInvalidParameter",
         "SFTPIsADirectory",
         "SFTPLinkLoop",
+        "SFTPLocked",
         "SFTPNoConnection",
         "SFTPNoSpace",
         "SFTPNoSuchFile",
@@ -148,6 +151,7 @@ _HOMES = {
         "SFTPProtocolError",
         "SFTPQuotaExceeded",
         "SFTPReadOnly",
+        "SFTPUnknownOwner",
     ),
     "sshkit.sftp.file": ("SFTPFile",),
     "sshkit.sftp.path": ("SftpPath",),
@@ -269,6 +273,7 @@ __all__ = [
     "SFTPInvalidParameter",
     "SFTPIsADirectory",
     "SFTPLinkLoop",
+    "SFTPLocked",
     "SFTPNoConnection",
     "SFTPNoSpace",
     "SFTPNoSuchFile",
@@ -280,6 +285,7 @@ __all__ = [
     "SFTPReadOnly",
     "SFTPRequest",
     "SFTPService",
+    "SFTPUnknownOwner",
     "SSHKitError",
     "ScannedHost",
     "Server",
