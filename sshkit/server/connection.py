@@ -135,7 +135,8 @@ class ServerConnection:
 
     @property
     def takes_certificates(self) -> bool:
-        return self.users.takes_certificates
+        # A program's own object may not have heard of them: then none reaches it.
+        return getattr(self.users, "takes_certificates", False)
 
     def methods(self, user: str) -> tuple[str, ...]:
         # Asked only where no part of the chain counts any more: at the start, and after another user's try.
