@@ -11,11 +11,11 @@ from sshkit_keys.text import printable
 from sshkit.client.destination import InvalidDestination, check_host, check_user, parse_destination
 from sshkit.config.algorithm_names import usable_list
 from sshkit.config.client_options import ClientOptions, command_line
-from sshkit.config.not_yet import SAY
 from sshkit.config.parser import COMMAND_LINE, ConfigError, Line, Setting, parse_line
 from sshkit.config.ssh_config import ConfigFile, expand_hostname, load_client_options
 from sshkit.config.tokens import Facts, Tokens
 from sshkit.config.values import LOG_LEVELS, RekeyLimit
+from sshkit.config.without_effect import SAY
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.rekeying import RekeyLimits
@@ -72,8 +72,35 @@ def load_target(typed: "CommandLine") -> Target:
         check_user(user, user)
     except InvalidDestination as error:
         raise ConfigError(str(error), options.user.place) from None
+    _refuse_unwired(options)
     tokens = Tokens(facts, where.host, hostname, options.port.value, user, options.host_key_alias.value or "")
     return Target(where.host, hostname, options.port.value, user, options, tokens)
+
+
+#: What is read but does nothing yet, and would change where and how one connects.
+UNWIRED = (
+    "bind_interface",
+    "canonicalize_hostname",
+    "fork_after_authentication",
+    "known_hosts_command",
+    "permit_local_command",
+    "proxy_command",
+    "proxy_jump",
+    "revoked_host_keys",
+    "tunnel",
+)
+
+
+def _refuse_unwired(options: ClientOptions) -> None:
+    neutral = ClientOptions()
+    for name in UNWIRED:
+        setting = getattr(options, name)
+        if setting.value != getattr(neutral, name).value:
+            raise ConfigError(f"{name} is not supported yet", setting.place)
+    if options.control_master.value in ("yes", "ask"):
+        raise ConfigError("ControlMaster is not supported yet", options.control_master.place)
+    if options.forwards and not options.clear_all_forwardings.value:
+        raise ConfigError("forwards are not supported yet", options.forwards[0].place)
 
 
 def _facts() -> Facts:
@@ -173,7 +200,7 @@ def rekey_limits_of(options: ClientOptions) -> RekeyLimits:
 def methods_of(options: ClientOptions) -> tuple[str, ...]:
     """Return the methods to try, in order."""
     allowed = {
-        "publickey": options.public_key_authentication.value,
+        "publickey": options.public_key_authentication.value != "no",
         "keyboard-interactive": options.interactive_authentication.value and not options.batch_mode.value,
         "password": options.password_authentication.value and not options.batch_mode.value,
     }
@@ -184,7 +211,7 @@ def methods_of(options: ClientOptions) -> tuple[str, ...]:
 def identities_of(target: Target) -> list[str] | None:
     """Return the key files to offer; None for the default ones."""
     settings = target.options.identity_files
-    if not target.options.public_key_authentication.value:
+    if target.options.public_key_authentication.value == "no":
         return []
     if not settings:
         return None
@@ -209,7 +236,7 @@ def agent_of(target: Target) -> str:
     options = target.options
     setting = options.identity_agent
     text = setting.value
-    if text.lower() == "none" or not options.public_key_authentication.value:
+    if text.lower() == "none" or options.public_key_authentication.value == "no":
         return ""
     environment = target.tokens.facts.environment
     if text == "SSH_AUTH_SOCK":

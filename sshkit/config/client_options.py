@@ -1,21 +1,18 @@
 """The settings of one client connection: each with its type, its default and the place that set it.
 
-`ssh_config` fills it; the command reads it.  To add a keyword: an attribute here and a line in KEYWORDS.
+`ssh_config` fills it; whoever connects reads it.  To add a keyword: an attribute here and a line in KEYWORDS
+of `client_keywords`.
 """
 
-from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from sshkit_keys.text import quoted
-
+from .client_keywords import ALIASES, KEYWORDS, LISTS, RIVALS, AgentAdding, Checking, PublicKeys, Terminal
+from .forwards import Endpoint, Forward
 from .parser import COMMAND_LINE, Line, Place, Setting
-from .values import FLAGS, RekeyLimit, choice, flag, log_level, number, rekey_limit, time
+from .values import RekeyLimit
 
-Checking = Literal["strict", "ask", "accept-new", "off"]
-Terminal = Literal["no", "yes", "force", "auto"]
-
+EXPEDITED: Final = 0xB8  #: the class of service for what somebody waits for (RFC 3246)
 TILDE: Final = ord("~")
-_METHODS = ("publickey", "keyboard-interactive", "password", "none", "hostbased", "gssapi-with-mic")
 
 
 class ClientOptions:
@@ -25,116 +22,236 @@ class ClientOptions:
     """
 
     __slots__ = (
+        "add_keys_to_agent",
         "address_family",
         "batch_mode",
         "bind_address",
+        "bind_interface",
+        "ca_algorithms",
+        "canonical_domains",
+        "canonicalize_fallback_local",
+        "canonicalize_hostname",
+        "canonicalize_max_dots",
+        "canonicalize_permitted_cnames",
         "certificate_files",
+        "channel_timeouts",
+        "check_host_ip",
         "ciphers",
         "clear_all_forwardings",
         "compression",
         "connect_timeout",
+        "connection_attempts",
+        "control_master",
+        "control_path",
+        "control_persist",
+        "enable_escape_commandline",
+        "enable_keysign",
         "escape_char",
+        "exit_on_forward_failure",
         "fingerprint_hash",
+        "fork_after_authentication",
+        "forward_agent",
+        "forward_x11",
+        "forward_x11_timeout",
+        "forward_x11_trusted",
+        "forwards",
+        "gateway_ports",
         "global_known_hosts",
+        "gssapi_authentication",
+        "gssapi_client_identity",
+        "gssapi_delegate_credentials",
+        "gssapi_server_identity",
+        "gssapi_trust_dns",
         "hash_known_hosts",
         "host_key_algorithms",
         "host_key_alias",
+        "hostbased_algorithms",
+        "hostbased_authentication",
         "hostname",
         "identities_only",
         "identity_agent",
         "identity_files",
         "ignore_unknown",
         "interactive_authentication",
+        "interactive_devices",
+        "ip_qos",
         "key_exchanges",
+        "known_hosts_command",
+        "local_command",
         "log_level",
         "macs",
+        "no_host_authentication_for_localhost",
         "notes",
+        "obscure_keystroke_timing",
         "password_authentication",
         "password_prompts",
+        "permit_local_command",
+        "permit_remote_open",
         "port",
         "preferred_authentications",
+        "proxy_command",
+        "proxy_jump",
+        "proxy_use_fdpass",
         "public_key_authentication",
         "rekey_limit",
         "remote_command",
         "request_tty",
+        "required_rsa_size",
+        "revoked_host_keys",
         "send_env",
         "server_alive_count",
         "server_alive_interval",
         "session_type",
         "set_env",
         "stdin_null",
+        "stream_local_bind_mask",
+        "stream_local_bind_unlink",
         "strict_host_key_checking",
+        "syslog_facility",
+        "tag",
         "tcp_keepalive",
+        "tunnel",
+        "tunnel_device",
+        "update_host_keys",
         "user",
         "user_key_algorithms",
         "user_known_hosts",
+        "verify_host_key_dns",
+        "version_addendum",
         "visual_host_key",
+        "warn_weak_crypto",
+        "xauth_location",
     )
 
     def __init__(self) -> None:
+        self.add_keys_to_agent = Setting(AgentAdding())
         self.address_family: Setting[str] = Setting("any")
         self.batch_mode = Setting(False)
         self.bind_address: Setting[str | None] = Setting(None)
+        self.bind_interface: Setting[str | None] = Setting(None)
+        self.ca_algorithms: Setting[str | None] = Setting(None)
+        self.canonical_domains: Setting[tuple[str, ...]] = Setting(())
+        self.canonicalize_fallback_local = Setting(True)
+        self.canonicalize_hostname: Setting[str] = Setting("no")
+        self.canonicalize_max_dots = Setting(1)
+        self.canonicalize_permitted_cnames: Setting[tuple[tuple[str, str], ...]] = Setting(())
+        self.channel_timeouts: Setting[tuple[tuple[str, int], ...]] = Setting(
+            ()
+        )  #: (kind's pattern, seconds)
+        self.check_host_ip = Setting(False)
         self.ciphers: Setting[str | None] = Setting(None)
         self.clear_all_forwardings = Setting(False)
         self.compression = Setting(False)
         self.connect_timeout = Setting(0)  #: seconds; 0: the system's own patience
+        self.connection_attempts = Setting(1)
+        self.control_master: Setting[str] = Setting("no")
+        self.control_path: Setting[str | None] = Setting(None)
+        self.control_persist: Setting[int | None] = Setting(None)  #: seconds; 0: for ever; None: not at all
+        self.enable_escape_commandline = Setting(False)
+        self.enable_keysign = Setting(False)
         self.escape_char: Setting[int | None] = Setting(TILDE)
+        self.exit_on_forward_failure = Setting(False)
         self.fingerprint_hash = Setting("sha256")
+        self.fork_after_authentication = Setting(False)
+        self.forward_agent: Setting[str | None] = Setting(
+            None
+        )  #: None: no; "yes": the agent that is used here; a socket
+        self.forward_x11 = Setting(False)
+        self.forward_x11_timeout = Setting(1200)
+        self.forward_x11_trusted = Setting(False)
+        self.gateway_ports = Setting(False)
         self.global_known_hosts: Setting[tuple[str, ...]] = Setting(
             ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
         )
+        self.gssapi_authentication = Setting(False)
+        self.gssapi_client_identity: Setting[str | None] = Setting(None)
+        self.gssapi_delegate_credentials = Setting(False)
+        self.gssapi_server_identity: Setting[str | None] = Setting(None)
+        self.gssapi_trust_dns = Setting(False)
         self.hash_known_hosts = Setting(False)
         self.host_key_algorithms: Setting[str | None] = Setting(None)
         self.host_key_alias: Setting[str | None] = Setting(None)
+        self.hostbased_algorithms: Setting[str | None] = Setting(None)
+        self.hostbased_authentication = Setting(False)
         self.hostname: Setting[str | None] = Setting(None)
         self.identities_only = Setting(False)
         self.identity_agent: Setting[str] = Setting("SSH_AUTH_SOCK")
         self.ignore_unknown = Setting("")
         self.interactive_authentication = Setting(True)
+        self.interactive_devices: Setting[str] = Setting("")
+        self.ip_qos: Setting[tuple[int | None, int | None]] = Setting(
+            (EXPEDITED, None)
+        )  #: for sessions, for the rest
         self.key_exchanges: Setting[str | None] = Setting(None)
+        self.known_hosts_command: Setting[str | None] = Setting(None)
+        self.local_command: Setting[str | None] = Setting(None)
         self.log_level = Setting(3)
         self.macs: Setting[str | None] = Setting(None)
+        self.no_host_authentication_for_localhost = Setting(False)
+        self.obscure_keystroke_timing = Setting(20)  #: milliseconds between packets; 0: off
         self.password_authentication = Setting(True)
         self.password_prompts = Setting(3)
+        self.permit_local_command = Setting(False)
+        self.permit_remote_open: Setting[tuple[Endpoint, ...] | None] = Setting(None)  #: None: any
         self.port = Setting(22)
         self.preferred_authentications: Setting[tuple[str, ...] | None] = Setting(None)
-        self.public_key_authentication = Setting(True)
+        self.proxy_command: Setting[str | None] = Setting(None)
+        self.proxy_jump: Setting[tuple[str, ...]] = Setting(())  #: hops in their order
+        self.proxy_use_fdpass = Setting(False)
+        self.public_key_authentication: Setting[PublicKeys] = Setting("yes")
         self.rekey_limit = Setting(RekeyLimit())
         self.remote_command: Setting[str | None] = Setting(None)
         self.request_tty: Setting[Terminal] = Setting("auto")
+        self.required_rsa_size = Setting(2048)
+        self.revoked_host_keys: Setting[str | None] = Setting(None)
         self.server_alive_count = Setting(3)
         self.server_alive_interval = Setting(0)
         self.session_type = Setting("default")
         self.set_env: Setting[tuple[str, ...]] = Setting(())
         self.stdin_null = Setting(False)
+        self.stream_local_bind_mask = Setting(0o177)
+        self.stream_local_bind_unlink = Setting(False)
         self.strict_host_key_checking: Setting[Checking] = Setting("ask")
+        self.syslog_facility: Setting[str] = Setting("user")
+        self.tag: Setting[str] = Setting("")
         self.tcp_keepalive = Setting(True)
+        self.tunnel: Setting[str] = Setting("no")
+        self.tunnel_device: Setting[tuple[int | None, int | None]] = Setting((None, None))  #: None: any
+        self.update_host_keys: Setting[str | None] = Setting(
+            None
+        )  #: None: if the known-hosts files are the usual ones
         self.user: Setting[str | None] = Setting(None)
         self.user_key_algorithms: Setting[str | None] = Setting(None)
         self.user_known_hosts: Setting[tuple[str, ...]] = Setting(
             ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
         )
+        self.verify_host_key_dns: Setting[str] = Setting("no")
+        self.version_addendum: Setting[str | None] = Setting(None)
         self.visual_host_key = Setting(False)
+        self.warn_weak_crypto = Setting(True)
+        self.xauth_location: Setting[str] = Setting("/usr/bin/xauth")
         self.identity_files: list[Setting[str]] = []  #: as written; "none" alone: no keys at all
         self.certificate_files: list[Setting[str]] = []  #: as written
+        self.forwards: list[Setting[Forward]] = []  #: in their order
         self.send_env: list[Setting[str]] = []  #: patterns of names
-        self.notes: list[tuple[str, str]] = []  #: what was not obeyed: (not_yet.NOTE or SAY, text)
+        self.notes: list[tuple[str, str]] = []  #: what was not obeyed: (ssh_config.NOTE or SAY, text)
 
     def obey(self, line: Line, active: bool) -> bool:
         """Take a line's value, unless one is there already; False for a keyword that has no attribute.
 
         The value of a line that is not `active` is only checked.
         """
-        if line.keyword in LISTS:
-            LISTS[line.keyword](self, line, active)
+        listed = LISTS.get(line.keyword)
+        if listed is not None:
+            listed.add(self, line, active)
             return True
-        entry = KEYWORDS.get(ALIASES.get(line.keyword, line.keyword))
-        if entry is None:
+        keyword = KEYWORDS.get(ALIASES.get(line.keyword, line.keyword))
+        if keyword is None:
             return False
-        name, read = entry
-        value = read(line)
-        if active and getattr(self, name).is_default:
+        value = keyword.read(line)
+        name = keyword.attribute
+        rival = RIVALS.get(name)
+        if active and getattr(self, name).is_default and (rival is None or getattr(self, rival).is_default):
             setattr(self, name, Setting(value, line.place))
         return True
 
@@ -144,190 +261,13 @@ class ClientOptions:
         result += [("identityfile", setting.value, setting.place) for setting in self.identity_files]
         result += [("certificatefile", setting.value, setting.place) for setting in self.certificate_files]
         result += [("sendenv", setting.value, setting.place) for setting in self.send_env]
+        result += [
+            (f"{setting.value.kind}forward", str(setting.value), setting.place) for setting in self.forwards
+        ]
         return result
 
     def _settings(self) -> list[tuple[str, Setting[Any]]]:
-        return [(word, getattr(self, name)) for word, (name, _) in KEYWORDS.items()]
-
-
-def _text(line: Line) -> str:
-    return line.one()
-
-
-def _rest(line: Line) -> str | None:
-    """Return a command: everything up to the end of the line, quotes and all."""
-    text = line.rest.strip()
-    if not text:
-        line.fail(f"missing argument for {line.spelled}")
-    return None if text.lower() == "none" else text
-
-
-def _paths(line: Line) -> tuple[str, ...]:
-    words = line.some()
-    if "none" in (word.lower() for word in words):
-        if len(words) > 1:
-            line.fail(f'{line.spelled}: "none" stands alone')
-        return ()
-    return tuple(words)
-
-
-def _port(line: Line) -> int:
-    return number(line, 1, 65535)
-
-
-def _host_key_checking(line: Line) -> Checking:
-    choices: dict[str, Checking] = {
-        "yes": "strict",
-        "no": "off",
-        "ask": "ask",
-        "accept-new": "accept-new",
-        "off": "off",
-        "true": "strict",
-        "false": "off",
-    }
-    return choice(line, choices)
-
-
-def _request_tty(line: Line) -> Terminal:
-    choices: dict[str, Terminal] = {"no": "no", "yes": "yes", "force": "force", "auto": "auto"}
-    return choice(line, {**choices, "true": "yes", "false": "no"})
-
-
-def _address_family(line: Line) -> str:
-    return choice(line, {"any": "any", "inet": "inet", "inet6": "inet6"})
-
-
-def _session_type(line: Line) -> str:
-    return choice(line, {"none": "none", "subsystem": "subsystem", "default": "default"})
-
-
-def _fingerprint_hash(line: Line) -> str:
-    return choice(line, {"sha256": "sha256", "md5": "md5"})
-
-
-def _public_key(line: Line) -> bool:
-    return choice(line, {**FLAGS, "unbound": True, "host-bound": True})
-
-
-def _methods(line: Line) -> tuple[str, ...]:
-    names = tuple(name for name in line.one().split(",") if name)
-    for name in names:
-        if name not in _METHODS:
-            line.fail(f"{line.spelled}: unknown method {quoted(name)}; known: {', '.join(_METHODS)}")
-    return names
-
-
-def _escape_char(line: Line) -> int | None:
-    """Return a character's number: one character, ``^`` and a letter, or ``none``."""
-    word = line.one()
-    if word.lower() == "none":
-        return None
-    if len(word) == 2 and word[0] == "^" and 64 <= ord(word[1].upper()) < 128:
-        return ord(word[1].upper()) & 31
-    if len(word) != 1 or ord(word) > 127:
-        line.fail(f'{line.spelled}: {quoted(word)} is not a character, "^" with a letter, or "none"')
-    return ord(word)
-
-
-def _set_env(line: Line) -> tuple[str, ...]:
-    names: dict[str, str] = {}
-    for word in line.some():
-        name, equals, _ = word.partition("=")
-        if not equals or not name or "\0" in word:
-            line.fail(f"{line.spelled}: {quoted(word)} is not NAME=VALUE")
-        names.setdefault(name, word)
-    return tuple(names.values())
-
-
-def _send_env(options: ClientOptions, line: Line, active: bool) -> None:
-    """Add patterns of names; one with ``-`` in front takes away what it matches."""
-    from .patterns import matches_glob
-
-    for word in line.some():
-        if "=" in word or not word.removeprefix("-"):
-            line.fail(f"{line.spelled}: {quoted(word)} is not a name of a variable")
-        if not active:
-            continue
-        if word.startswith("-"):
-            options.send_env = [kept for kept in options.send_env if not matches_glob(word[1:], kept.value)]
-        else:
-            options.send_env.append(Setting(word, line.place))
-
-
-def _identity_file(options: ClientOptions, line: Line, active: bool) -> None:
-    _add_path(options.identity_files, line, active)
-
-
-def _certificate_file(options: ClientOptions, line: Line, active: bool) -> None:
-    _add_path(options.certificate_files, line, active)
-
-
-def _add_path(paths: list[Setting[str]], line: Line, active: bool) -> None:
-    path = line.one()
-    if active and all(path != known.value for known in paths):
-        paths.append(Setting(path, line.place))
-
-
-#: Keyword in lower case -> attribute, and what reads its value.  The first value of a keyword wins.
-KEYWORDS: dict[str, tuple[str, Callable[[Line], Any]]] = {
-    "addressfamily": ("address_family", _address_family),
-    "batchmode": ("batch_mode", flag),
-    "bindaddress": ("bind_address", _text),
-    "ciphers": ("ciphers", _text),
-    "clearallforwardings": ("clear_all_forwardings", flag),
-    "compression": ("compression", flag),
-    "connecttimeout": ("connect_timeout", time),
-    "escapechar": ("escape_char", _escape_char),
-    "fingerprinthash": ("fingerprint_hash", _fingerprint_hash),
-    "globalknownhostsfile": ("global_known_hosts", _paths),
-    "hashknownhosts": ("hash_known_hosts", flag),
-    "hostkeyalgorithms": ("host_key_algorithms", _text),
-    "hostkeyalias": ("host_key_alias", _text),
-    "hostname": ("hostname", _text),
-    "identitiesonly": ("identities_only", flag),
-    "identityagent": ("identity_agent", _text),
-    "ignoreunknown": ("ignore_unknown", _text),
-    "kbdinteractiveauthentication": ("interactive_authentication", flag),
-    "kexalgorithms": ("key_exchanges", _text),
-    "loglevel": ("log_level", log_level),
-    "macs": ("macs", _text),
-    "numberofpasswordprompts": ("password_prompts", number),
-    "passwordauthentication": ("password_authentication", flag),
-    "port": ("port", _port),
-    "preferredauthentications": ("preferred_authentications", _methods),
-    "pubkeyacceptedalgorithms": ("user_key_algorithms", _text),
-    "pubkeyauthentication": ("public_key_authentication", _public_key),
-    "rekeylimit": ("rekey_limit", rekey_limit),
-    "remotecommand": ("remote_command", _rest),
-    "requesttty": ("request_tty", _request_tty),
-    "serveralivecountmax": ("server_alive_count", number),
-    "serveraliveinterval": ("server_alive_interval", time),
-    "sessiontype": ("session_type", _session_type),
-    "setenv": ("set_env", _set_env),
-    "stdinnull": ("stdin_null", flag),
-    "stricthostkeychecking": ("strict_host_key_checking", _host_key_checking),
-    "tcpkeepalive": ("tcp_keepalive", flag),
-    "user": ("user", _text),
-    "userknownhostsfile": ("user_known_hosts", _paths),
-    "visualhostkey": ("visual_host_key", flag),
-}
-
-#: Keywords that add to a list.
-LISTS: dict[str, Callable[[ClientOptions, Line, bool], None]] = {
-    "certificatefile": _certificate_file,
-    "identityfile": _identity_file,
-    "sendenv": _send_env,
-}
-
-#: Names that OpenSSH has from earlier times.
-ALIASES = {
-    "challengeresponseauthentication": "kbdinteractiveauthentication",
-    "dsaauthentication": "pubkeyauthentication",
-    "keepalive": "tcpkeepalive",
-    "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
-    "skeyauthentication": "kbdinteractiveauthentication",
-    "tisauthentication": "kbdinteractiveauthentication",
-}
+        return [(word, getattr(self, keyword.attribute)) for word, keyword in KEYWORDS.items()]
 
 
 def command_line(keyword: str, rest: str) -> Line:

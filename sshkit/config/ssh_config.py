@@ -11,10 +11,10 @@ from typing import NamedTuple
 from sshkit_keys.text import printable, quoted
 
 from .client_options import ClientOptions
-from .not_yet import FORWARDS, GONE, NOT_YET, NOTE, REFUSE
-from .parser import MAX_INCLUDE_DEPTH, ConfigError, Line, Place, read_lines
+from .parser import MAX_INCLUDE_DEPTH, ConfigError, Line, Place, Setting, read_lines
 from .patterns import match_list, match_words
 from .tokens import Facts, Tokens
+from .without_effect import GONE, NOTE, WITHOUT_EFFECT
 
 
 class ConfigFile(NamedTuple):
@@ -35,13 +35,12 @@ def load_client_options(
         if line.keyword in ("host", "match", "include"):
             line.fail(f"{line.spelled} has no place here; write it into a file")
         reader.obey(line, True)
-    for final in (False, True):
-        reader.final = final
+    for file in files:
+        reader.read(file)
+    if reader.canonicalize() or reader.final_wanted:
+        reader.start_final()
         for file in files:
             reader.read(file)
-        if not reader.final_wanted:
-            break
-    reader.judge_forwards()
     return reader.options
 
 
@@ -52,9 +51,9 @@ class _Reader:
         self.options = ClientOptions()
         self.final = False  #: the second time through, which ``Match final`` waits for
         self.final_wanted = False
-        self._host = host
+        self._host = host  #: what Host blocks are about: the name that was typed, later the canonical one
+        self._original = host
         self._facts = facts
-        self._forwards: list[Line] = []
         self._noted: set[str] = set()
 
     def read(self, file: ConfigFile, depth: int = 0, active: bool = True) -> None:
@@ -90,15 +89,12 @@ class _Reader:
         """Obey one line that opens no block."""
         if self.options.obey(line, active):
             return
-        if line.keyword in NOT_YET:
+        if line.keyword in WITHOUT_EFFECT:
             if active:
-                self._not_yet(line)
+                self._without_effect(line)
         elif line.keyword in GONE:
             if active:
                 self._tell(NOTE, f"{line.place}: {line.spelled} has no meaning any more")
-        elif line.keyword == "refuseconnection":
-            if active:
-                line.fail(f"refused: {printable(' '.join(line.some()))}")
         elif match_list(line.keyword, self.options.ignore_unknown.value, fold=True):
             self._tell(
                 NOTE, f"{line.place}: {printable(line.spelled)} is unknown and ignored, as IgnoreUnknown says"
@@ -106,25 +102,28 @@ class _Reader:
         else:
             line.fail(f"unknown keyword {quoted(line.spelled)}")
 
-    def judge_forwards(self) -> None:
-        """Refuse forwards that were asked for, now that it is known whether all are to be cleared."""
-        if self._forwards and not self.options.clear_all_forwardings.value:
-            line = self._forwards[0]
-            line.fail(f"{line.spelled} is not supported yet; ClearAllForwardings=yes connects without it")
+    def canonicalize(self) -> bool:
+        """Look the whole name up if CanonicalizeHostname says so; True if the files are to be read again."""
+        options, facts = self.options, self._facts
+        wanted = options.canonicalize_hostname.value
+        proxied = options.proxy_command.value is not None or options.proxy_jump.value
+        if wanted == "no" or (wanted != "always" and proxied) or facts.canonicalize is None:
+            return False
+        name = facts.canonicalize(self._hostname(), options)
+        if name is not None:
+            options.hostname = Setting(name.replace("%", "%%"), options.canonicalize_hostname.place)
+        return True
 
-    def _not_yet(self, line: Line) -> None:
-        outcome, neutral = NOT_YET[line.keyword]
-        text = " ".join(line.arguments).lower()
-        if not text:
-            line.fail(f"missing argument for {line.spelled}")
-        if text in neutral:
-            return
-        if line.keyword in FORWARDS:
-            self._forwards.append(line)
-        elif outcome == REFUSE:
-            line.fail(f"{line.spelled} {printable(text, 60)} is not supported yet")
-        else:
-            self._tell(outcome, f"{line.place}: {line.spelled} is not supported yet and was ignored")
+    def start_final(self) -> None:
+        """Begin the second time through: Host now means the name that is connected to."""
+        self.final = True
+        self._host = self._hostname()
+
+    def _without_effect(self, line: Line) -> None:
+        entry = WITHOUT_EFFECT[line.keyword]
+        text = " ".join(line.some()).lower()
+        if text not in entry.neutral:
+            self._tell(entry.outcome, f"{line.place}: {entry.spelled} has no effect: {entry.reason}")
 
     def _tell(self, kind: str, text: str) -> None:
         if text not in self._noted:
@@ -166,29 +165,78 @@ class _Reader:
     def _criterion(self, line: Line, criterion: str, patterns: str) -> bool:
         options, facts = self.options, self._facts
         if criterion == "originalhost":
-            return bool(match_list(self._host, patterns, fold=True))
+            return bool(match_list(self._original, patterns, fold=True))
         if criterion == "host":
             return bool(match_list(self._hostname(), patterns, fold=True))
         if criterion == "user":
             return bool(match_list(options.user.value or facts.user, patterns))
         if criterion == "localuser":
             return bool(match_list(facts.user, patterns))
-        if criterion in ("exec", "localnetwork", "tagged", "command", "version", "sessiontype"):
-            line.fail(f"Match {criterion} is not supported yet")
+        if criterion == "tagged":
+            return bool(match_list(options.tag.value, patterns)) or (not patterns and not options.tag.value)
+        if criterion == "command":
+            return bool(match_list(self._command(), patterns))
+        if criterion == "sessiontype":
+            return bool(match_list(self._session_type(), patterns, fold=True))
+        if criterion == "version":
+            return bool(match_list(facts.version, patterns))
+        if criterion == "localnetwork":
+            return self._in_network(line, patterns)
+        if criterion == "exec":
+            return self._runs(line, patterns)
         return line.fail(f"Match: unknown criterion {quoted(criterion)}")
+
+    def _command(self) -> str:
+        return self._facts.command or self.options.remote_command.value or ""
+
+    def _session_type(self) -> str:
+        kind = self.options.session_type.value
+        if kind == "default":
+            return "exec" if self._command() else "shell"
+        return kind
+
+    def _in_network(self, line: Line, networks: str) -> bool:
+        """Tell whether an address of this machine is in one of `networks` (with commas between them)."""
+        from ipaddress import ip_address, ip_network
+
+        known = self._facts.local_addresses
+        addresses = [ip_address(text) for text in (known() if known is not None else ())]
+        found = False
+        for word in networks.split(","):
+            negated = word.startswith("!")
+            try:
+                network = ip_network(word.removeprefix("!"))
+            except ValueError:
+                line.fail(f"Match localnetwork: {quoted(word)} is not a network such as 192.0.2.0/24")
+            if any(address in network for address in addresses):
+                if negated:
+                    return False
+                found = True
+        return found
+
+    def _runs(self, line: Line, command: str) -> bool:
+        """Tell whether a command of the user's own ends with status 0."""
+        run = self._facts.run_command
+        if run is None:
+            line.fail("Match exec has no place here: no commands are run")
+        return run(self._tokens().expand(command, line.place))
+
+    def _tokens(self) -> Tokens:
+        options, facts = self.options, self._facts
+        alias = options.host_key_alias.value or ""
+        user = options.user.value or facts.user
+        jump = ",".join(options.proxy_jump.value)
+        return Tokens(facts, self._original, self._hostname(), options.port.value, user, alias, jump)
 
     def _hostname(self) -> str:
         """Return the name to connect to as far as it is known yet."""
-        return expand_hostname(self.options, self._host)
+        return expand_hostname(self.options, self._original)
 
     def _included(self, line: Line, folder: str) -> list[str]:
         """Return the files that an Include names, in order; patterns may match none."""
         from glob import glob
 
-        options, facts = self.options, self._facts
-        user = options.user.value or facts.user
-        alias = options.host_key_alias.value or ""
-        tokens = Tokens(facts, self._host, self._hostname(), options.port.value, user, alias)
+        tokens = self._tokens()
         found: list[str] = []
         for argument in line.some():
             path = tokens.expand_path(argument, line.place)

@@ -5,12 +5,15 @@ from a command line or a URL, so a value that means something to a shell or a pa
 """
 
 import os
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from sshkit_keys.text import printable, quoted
 
 from .parser import ConfigError, Place
+
+if TYPE_CHECKING:
+    from .client_options import ClientOptions
 
 _UNSAFE = frozenset("'`\"$\\;&<>|(){}*?!/ ")
 #: Tokens of which whoever calls the command is the master: his own directory, name of the machine, number.
@@ -25,6 +28,12 @@ class Facts(NamedTuple):
     uid: int
     host: str  #: the machine's name, perhaps with its domain
     environment: Mapping[str, str]
+    command: str = ""  #: what the command line wants to run there
+    version: str = ""  #: of this program, as Match version sees it
+    run_command: Callable[[str], bool] | None = None  #: for Match exec; None: refused
+    local_addresses: Callable[[], Iterable[str]] | None = None  #: of this machine, for Match localnetwork
+    #: From a name and the options so far to its canonical form, or None (CanonicalizeHostname).
+    canonicalize: "Callable[[str, ClientOptions], str | None] | None" = None
 
 
 class Tokens:
@@ -32,14 +41,16 @@ class Tokens:
 
     __slots__ = ("_values", "facts")
 
-    def __init__(self, facts: Facts, original: str, hostname: str, port: int, user: str, alias: str) -> None:
+    def __init__(
+        self, facts: Facts, original: str, hostname: str, port: int, user: str, alias: str, jump: str = ""
+    ) -> None:
         self.facts = facts
         self._values: dict[str, str] = {
             "%": "%",
             "d": facts.home,
             "h": hostname,
             "i": str(facts.uid),
-            "j": "",
+            "j": jump,
             "k": alias or original,
             "L": facts.host.partition(".")[0],
             "l": facts.host,

@@ -5,18 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from sshkit.config.client_options import (
-    ALIASES,
-    KEYWORDS,
-    LISTS,
-    ClientOptions,
-    command_line,
-)
-from sshkit.config.not_yet import GONE, NOT_YET, NOTE, REFUSE, SAY
+from sshkit.config.client_keywords import ALIASES, KEYWORDS, LISTS, AgentAdding
+from sshkit.config.client_options import ClientOptions, command_line
+from sshkit.config.forwards import DYNAMIC, LOCAL, REMOTE, Endpoint, Forward
 from sshkit.config.parser import ConfigError, parse_line
 from sshkit.config.ssh_config import ConfigFile, expand_hostname, load_client_options
 from sshkit.config.tokens import Facts
 from sshkit.config.values import RekeyLimit
+from sshkit.config.without_effect import GONE, NOTE, SAY, WITHOUT_EFFECT
 
 #: Every keyword of ssh_config(5) of OpenSSH 10.0.
 OPENSSH = """
@@ -122,12 +118,89 @@ def test_a_block_that_makes_no_sense_is_an_error(tmp_path: Path, line: str) -> N
         load(tmp_path, line)
 
 
-@pytest.mark.parametrize("word", ["exec", "localnetwork", "tagged", "command", "version", "sessiontype"])
-def test_a_criterion_that_is_not_done_yet_is_an_error_where_it_would_decide(
-    tmp_path: Path, word: str
+@pytest.mark.parametrize(
+    ("criteria", "matches"),
+    [
+        ("tagged work", True),
+        ("tagged home", False),
+        ('command "rsync *,git*"', True),
+        ("command scp", False),
+        ("sessiontype exec", True),
+        ("sessiontype shell,none", False),
+        ("version sshkit*", True),
+        ("version OpenSSH*", False),
+        ("localnetwork 192.0.2.0/24", True),
+        ("localnetwork 198.51.100.0/24,2001:db8::/32", True),
+        ("localnetwork !192.0.2.7/32,192.0.2.0/24", False),
+        ("localnetwork 10.0.0.0/8", False),
+        ('exec "test %h = h"', True),
+        ('exec "test %h = other"', False),
+        ("!exec false", True),
+    ],
+)
+def test_match_looks_at_what_surrounds_the_connection(tmp_path: Path, criteria: str, matches: bool) -> None:
+    asked = {"test h = h": True, "test h = other": False, "false": False}
+    facts = Facts(
+        str(tmp_path),
+        "me",
+        1000,
+        "box",
+        {},
+        command="rsync --server",
+        version="sshkit_1",
+        run_command=asked.__getitem__,
+        local_addresses=lambda: ["192.0.2.7", "2001:db8::1"],
+    )
+    (tmp_path / "config").write_text(f"Tag work\nMatch {criteria}\n Port 99\n")
+    options = load_client_options("h", facts, files=[ConfigFile(f"{tmp_path}/config", "/")])
+    assert (options.port.value == 99) is matches
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ("SessionType none", "none"),
+        ("SessionType subsystem", "subsystem"),
+        ("RemoteCommand ls", "exec"),
+        ("", "shell"),
+    ],
+)
+def test_match_sessiontype_knows_what_is_started(tmp_path: Path, settings: str, kind: str) -> None:
+    assert load(tmp_path, f"{settings}\nMatch sessiontype {kind}\n Port 99\n").port.value == 99
+
+
+def test_match_tagged_with_nothing_is_for_connections_without_a_tag(tmp_path: Path) -> None:
+    assert load(tmp_path, 'Match tagged ""\n Port 99\n').port.value == 99
+    assert load(tmp_path, 'Tag x\nMatch tagged ""\n Port 99\n').port.is_default
+
+
+def test_a_network_that_is_none_and_a_command_where_none_is_run_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config:1: Match localnetwork: 'house' is not a network"):
+        load(tmp_path, "Match localnetwork house\n")
+    with pytest.raises(ConfigError, match="config:1: Match exec has no place here"):
+        load(tmp_path, "Match exec true\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "port"),
+    [
+        ("CanonicalizeHostname yes", "h.example.com", 7),
+        ("CanonicalizeHostname yes\nProxyJump x", "h.example.com", 22),
+        ("CanonicalizeHostname always\nProxyCommand x", "h.example.com", 7),
+        ("CanonicalizeHostname yes", None, 22),
+        ("", "h.example.com", 22),
+    ],
+)
+def test_a_canonical_name_has_the_files_read_again(
+    tmp_path: Path, text: str, found: str | None, port: int
 ) -> None:
-    with pytest.raises(ConfigError, match=f"Match {word} is not supported yet"):
-        load(tmp_path, f"Match {word} x\n")
+    facts = Facts(str(tmp_path), "me", 1000, "box", {}, canonicalize=lambda name, options: found)
+    (tmp_path / "config").write_text(f"{text}\nHost *.example.com\n Port 7\nMatch canonical\n User again\n")
+    options = load_client_options("h", facts, files=[ConfigFile(f"{tmp_path}/config", "/")])
+    assert options.port.value == port
+    assert expand_hostname(options, "h") == ("h.example.com" if port == 7 else "h")
+    if found is None:
+        assert options.user.value == "again"
 
 
 def test_an_include_is_read_where_it_stands(tmp_path: Path) -> None:
@@ -191,45 +264,54 @@ def test_ignore_unknown_is_obeyed(tmp_path: Path) -> None:
 
 
 def test_every_keyword_of_openssh_is_known_and_in_one_table_only() -> None:
-    tables = [set(KEYWORDS), set(LISTS), set(NOT_YET), set(GONE), set(ALIASES), {"refuseconnection"}]
+    tables = [set(KEYWORDS), set(LISTS), set(WITHOUT_EFFECT), set(GONE), set(ALIASES)]
     names = [name for table in tables for name in table]
     assert len(names) == len(set(names))
     assert set(OPENSSH.lower().split()) <= set(names)
-    assert all(outcome in (NOTE, SAY, REFUSE) for outcome, _ in NOT_YET.values())
     defaults = ClientOptions()
-    assert all(getattr(defaults, name).is_default for name, _ in KEYWORDS.values())
+    assert all(getattr(defaults, keyword.attribute).is_default for keyword in KEYWORDS.values())
     assert set(ALIASES.values()) <= set(KEYWORDS)
 
 
-@pytest.mark.parametrize("keyword", [word for word, (outcome, _) in NOT_YET.items() if outcome == REFUSE])
-def test_what_would_change_security_or_meaning_is_refused_while_it_is_not_done(
-    tmp_path: Path, keyword: str
-) -> None:
-    value = "4096" if keyword == "requiredrsasize" else "yes"
-    with pytest.raises(ConfigError, match=f"config:1: {keyword} .*is not supported yet"):
-        load(tmp_path, f"{keyword} {value}\n")
-    for neutral in NOT_YET[keyword][1]:
-        assert load(tmp_path, f"{keyword} {neutral}\n").notes == []
-    assert load(tmp_path, f"Host other\n{keyword} {value}\n").notes == []
-
-
-def test_forwards_may_be_cleared(tmp_path: Path) -> None:
-    assert load(tmp_path, "LocalForward 1 h:2\nClearAllForwardings yes\n").notes == []
-    with pytest.raises(ConfigError, match="config:1: LocalForward is not supported yet"):
-        load(tmp_path, "LocalForward 1 h:2\n")
-
-
-def test_what_does_no_harm_is_noted_once_and_what_one_would_miss_is_said(tmp_path: Path) -> None:
-    options = load(tmp_path, "Match final\nMatch all\nTag x\nForwardAgent yes\nProtocol 2\nIPQoS none\n")
-    assert [(kind, text.split(": ")[1]) for kind, text in options.notes] == [
-        (NOTE, "Tag is not supported yet and was ignored"),
-        (SAY, "ForwardAgent is not supported yet and was ignored"),
+def test_what_has_no_effect_is_noted_once_and_what_one_would_miss_is_said(tmp_path: Path) -> None:
+    text = "Match final\nMatch all\nLogVerbose x\nPKCS11Provider /lib/x.so\nProtocol 2\n"
+    assert [(kind, text.split(": ")[1]) for kind, text in load(tmp_path, text).notes] == [
+        (NOTE, "LogVerbose has no effect"),
+        (SAY, "PKCS11Provider has no effect"),
         (NOTE, "Protocol has no meaning any more"),
-        (NOTE, "IPQoS is not supported yet and was ignored"),
     ]
-    assert load(tmp_path, "Host other\nTag x\nProtocol 2\n").notes == []
-    with pytest.raises(ConfigError, match="missing argument for Tag"):
-        load(tmp_path, "Tag\n")
+    assert load(tmp_path, "Host other\nLogVerbose x\nProtocol 2\n").notes == []
+    assert load(tmp_path, "PKCS11Provider none\n").notes == []
+    with pytest.raises(ConfigError, match="missing argument for LogVerbose"):
+        load(tmp_path, "LogVerbose\n")
+
+
+def test_forwards_are_kept_in_their_order_and_once(tmp_path: Path) -> None:
+    text = "LocalForward 1 h:2\nRemoteForward 3\nDynamicForward [::1]:4\nLocalForward 1:h:2\nLocalForward /a /b\n"
+    options = load(tmp_path, text)
+    assert [setting.value for setting in options.forwards] == [
+        Forward(LOCAL, Endpoint(None, 1), Endpoint("h", 2)),
+        Forward(REMOTE, Endpoint(None, 3), None),
+        Forward(DYNAMIC, Endpoint("::1", 4), None),
+        Forward(LOCAL, Endpoint(None, 0, "/a"), Endpoint(None, 0, "/b")),
+    ]
+    assert [setting.place.line for setting in options.forwards] == [1, 2, 3, 5]
+    assert load(tmp_path, "Host other\nLocalForward 1 h:2\n").forwards == []
+    shown = [(word, value) for word, value, _ in options.items() if word.endswith("forward")]
+    assert shown == [
+        ("localforward", "1 [h]:2"),
+        ("remoteforward", "3"),
+        ("dynamicforward", "[::1]:4"),
+        ("localforward", "/a /b"),
+    ]
+
+
+def test_of_a_proxy_command_and_a_jump_the_first_counts(tmp_path: Path) -> None:
+    options = load(tmp_path, "ProxyCommand nc %h %p\nProxyJump a\n")
+    assert (options.proxy_command.value, options.proxy_jump.is_default) == ("nc %h %p", True)
+    options = load(tmp_path, "ProxyJump a,me@b:2\nProxyCommand nc\n")
+    assert (options.proxy_jump.value, options.proxy_command.is_default) == (("a", "me@b:2"), True)
+    assert load(tmp_path, "ProxyJump none\nProxyJump a\n").proxy_jump.value == ()
 
 
 def test_refuse_connection_refuses_with_its_text(tmp_path: Path) -> None:
@@ -260,7 +342,58 @@ def test_refuse_connection_refuses_with_its_text(tmp_path: Path) -> None:
             ("password", "publickey"),
         ),
         ("PubkeyAcceptedKeyTypes ssh-*", "user_key_algorithms", "ssh-*"),
-        ("PubkeyAuthentication unbound", "public_key_authentication", True),
+        ("PubkeyAuthentication unbound", "public_key_authentication", "unbound"),
+        ("PubkeyAuthentication true", "public_key_authentication", "yes"),
+        ("AddKeysToAgent ask", "add_keys_to_agent", AgentAdding("ask")),
+        ("AddKeysToAgent no", "add_keys_to_agent", AgentAdding()),
+        ("AddKeysToAgent confirm", "add_keys_to_agent", AgentAdding("yes", True)),
+        ("AddKeysToAgent confirm 1h", "add_keys_to_agent", AgentAdding("yes", True, 3600)),
+        ("AddKeysToAgent 90", "add_keys_to_agent", AgentAdding("yes", False, 90)),
+        ("BindInterface lo", "bind_interface", "lo"),
+        ("CanonicalDomains .a.example B.example.", "canonical_domains", ("a.example", "b.example")),
+        ("CanonicalDomains none", "canonical_domains", ()),
+        ("CanonicalizeHostname always", "canonicalize_hostname", "always"),
+        (
+            "CanonicalizePermittedCNAMEs *.A:*.b,c x:y",
+            "canonicalize_permitted_cnames",
+            (("*.a", "*.b,c"), ("x", "y")),
+        ),
+        ("ChannelTimeout session=5m *=1h", "channel_timeouts", (("session", 300), ("*", 3600))),
+        ("ControlMaster autoask", "control_master", "autoask"),
+        ("ControlPath none", "control_path", None),
+        ("ControlPath ~/.ssh/%C", "control_path", "~/.ssh/%C"),
+        ("ControlPersist yes", "control_persist", 0),
+        ("ControlPersist no", "control_persist", None),
+        ("ControlPersist 10m", "control_persist", 600),
+        ("ForwardAgent no", "forward_agent", None),
+        ("ForwardAgent yes", "forward_agent", "yes"),
+        ("ForwardAgent $AGENT", "forward_agent", "$AGENT"),
+        ("IPQoS af21", "ip_qos", (0x48, 0x48)),
+        ("IPQoS ef none", "ip_qos", (0xB8, None)),
+        ("IPQoS 0x10 8", "ip_qos", (0x10, 8)),
+        ("ObscureKeystrokeTiming no", "obscure_keystroke_timing", 0),
+        ("ObscureKeystrokeTiming yes", "obscure_keystroke_timing", 20),
+        ("ObscureKeystrokeTiming interval:80", "obscure_keystroke_timing", 80),
+        ("PermitRemoteOpen any", "permit_remote_open", None),
+        ("PermitRemoteOpen none", "permit_remote_open", ()),
+        (
+            "PermitRemoteOpen h:22 [::1]:*",
+            "permit_remote_open",
+            (Endpoint("h", 22), Endpoint("::1", 0)),
+        ),
+        ("ProxyCommand none", "proxy_command", None),
+        ("RequiredRSASize 4096", "required_rsa_size", 4096),
+        ("RevokedHostKeys /etc/krl", "revoked_host_keys", "/etc/krl"),
+        ("StreamLocalBindMask 0117", "stream_local_bind_mask", 0o117),
+        ("SyslogFacility LOCAL3", "syslog_facility", "local3"),
+        ("Tunnel ethernet", "tunnel", "ethernet"),
+        ("Tunnel true", "tunnel", "yes"),
+        ("TunnelDevice 3", "tunnel_device", (3, None)),
+        ("TunnelDevice any:4", "tunnel_device", (None, 4)),
+        ("UpdateHostKeys ask", "update_host_keys", "ask"),
+        ("VerifyHostKeyDNS yes", "verify_host_key_dns", "yes"),
+        ("VersionAddendum none", "version_addendum", None),
+        ("WarnWeakCrypto no-pq-kex", "warn_weak_crypto", True),
         ("RekeyLimit 1G 1h", "rekey_limit", RekeyLimit(1 << 30, 3600)),
         ('RemoteCommand echo "a  b" # c', "remote_command", 'echo "a  b" # c'),
         ("RemoteCommand none", "remote_command", None),
@@ -296,6 +429,33 @@ def test_each_keyword_has_its_type(tmp_path: Path, line: str, name: str, value: 
         "SendEnv -",
         "UserKnownHostsFile none /a",
         "StrictHostKeyChecking maybe",
+        "AddKeysToAgent yes yes",
+        "AddKeysToAgent sometimes",
+        "CanonicalDomains a*",
+        "CanonicalizePermittedCNAMEs a",
+        "CanonicalizePermittedCNAMEs a:b:c",
+        "ChannelTimeout session",
+        "ChannelTimeout session=x",
+        "ConnectionAttempts 0",
+        "ControlPersist x",
+        "DynamicForward 1 2",
+        "DynamicForward 1:h:2",
+        "IPQoS fast",
+        "IPQoS 256",
+        "IPQoS ef ef ef",
+        "LocalForward 1",
+        "LocalForward 1 h:2 3",
+        "ObscureKeystrokeTiming interval:0",
+        "ObscureKeystrokeTiming often",
+        "PermitRemoteOpen h",
+        "PermitRemoteOpen h:x",
+        "ProxyCommand",
+        "ProxyJump a,,b",
+        'ProxyJump "a b"',
+        "RemoteForward x",
+        "StreamLocalBindMask 8",
+        "TunnelDevice x",
+        "TunnelDevice 1:2:3",
     ],
 )
 def test_a_wrong_value_is_an_error_even_in_a_block_about_other_hosts(tmp_path: Path, line: str) -> None:
