@@ -4,7 +4,7 @@ It owns the transport layer, lets the host key be verified, logs in, and then op
 makes it; programs use its public methods; each takes a deadline and has a default one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sshkit_keys.text import printable
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
     from sshkit.client.host_keys import HostKeyVerifier
+    from sshkit.forwarding.addresses import Address
+    from sshkit.forwarding.client import ClientForwards, StreamHandler
+    from sshkit.forwarding.forward import Forward
+    from sshkit.forwarding.stream import ForwardStream
     from sshkit.interfaces import Clock
     from sshkit.opening import Opening
     from sshkit.sftp.client import SFTPClient
@@ -50,6 +54,7 @@ class ClientConnection:
     __slots__ = (
         "_closed_waiters",
         "_connection",
+        "_forwards",
         "_keepalive",
         "_keepalive_settings",
         "_login_timeout",
@@ -95,6 +100,7 @@ class ClientConnection:
         self.agent: AgentClient | None = None  #: signs for the login
         self.authentication: ClientAuthentication | None = None
         self._connection: Connection | None = None
+        self._forwards: ClientForwards | None = None
         self._keepalive: Keepalive | None = None
         self._keepalive_settings = (keepalive, keepalive_count)
         self._closed_waiters: list[Deferred[None]] = []
@@ -210,6 +216,95 @@ class ClientConnection:
         """Open a session channel for a protocol of one's own."""
         return self._require().open_channel("session", b"", protocol)
 
+    # Forwards.
+
+    @property
+    def forwards(self) -> "ClientForwards":
+        """The forwards of this connection."""
+        if self._forwards is None:
+            from sshkit.forwarding.client import ClientForwards
+
+            self._forwards = ClientForwards(self._require(), self.clock)
+        return self._forwards
+
+    def forward_local(
+        self,
+        listen: "Address",
+        destination: "Address",
+        *,
+        gateway: bool = False,
+        unlink: bool = False,
+        mask: int = 0o177,
+        timeout: float = OPEN_TIMEOUT,
+    ) -> "Opening[Forward]":
+        """Listen at `listen` here; each connection goes on from the server to `destination`.
+
+        Addresses are "host:port", "[v6]:port", (host, port), or the path of a UNIX socket ("/path", "./path",
+        "unix:path").  To listen at, a port alone is one of the loopback interface, with `gateway` of all;
+        port 0 is any that is free.  A UNIX socket lacks the permissions in `mask`; `unlink` removes one that
+        lies there.  Fails with ListenError or InvalidAddress.
+        """
+        return self.forwards.local(listen, destination, gateway, unlink, mask, timeout)
+
+    def forward_dynamic(
+        self,
+        listen: "Address",
+        *,
+        gateway: bool = False,
+        unlink: bool = False,
+        mask: int = 0o177,
+        timeout: float = OPEN_TIMEOUT,
+    ) -> "Opening[Forward]":
+        """Listen at `listen` here for SOCKS 4, 4a and 5; the server connects to where the clients ask."""
+        return self.forwards.dynamic(listen, gateway, unlink, mask, timeout)
+
+    def forward_remote(
+        self,
+        listen: "Address",
+        destination: "Address | StreamHandler",
+        *,
+        timeout: float = OPEN_TIMEOUT,
+    ) -> "Opening[Forward]":
+        """Let the server listen at `listen`; each connection goes on from here to `destination`.
+
+        In place of a destination, ``handler(stream, originator)``, which may be a coroutine function, takes
+        the connections; each is closed when it has ended.  Fails with ForwardRefused.
+        """
+        return self.forwards.remote_to(listen, destination, timeout)
+
+    def forward_remote_dynamic(
+        self, listen: "Address", permit: Sequence[str] | None = None, *, timeout: float = OPEN_TIMEOUT
+    ) -> "Opening[Forward]":
+        """Let the server listen for SOCKS 4, 4a and 5; this side connects to where the clients ask.
+
+        `permit` has the destinations that may be asked for, "host:port" each with "*" for any; None is all.
+        """
+        return self.forwards.remote_dynamic(listen, permit, timeout)
+
+    def open_connection(
+        self,
+        destination: "Address",
+        *,
+        originator: tuple[str, int] = ("127.0.0.1", 0),
+        timeout: float = OPEN_TIMEOUT,
+    ) -> "Opening[ForwardStream]":
+        """Let the server connect to `destination`; fires with a stream.  Fails with ChannelOpenFailed."""
+        from sshkit.forwarding.client import open_stream
+
+        return open_stream(self._require(), destination, originator, timeout, self.clock)
+
+    def open_direct(
+        self,
+        destination: "Address",
+        protocol: "ChannelProtocol",
+        *,
+        originator: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> "Deferred[Channel]":
+        """Let the server connect to `destination`; the channel is for a protocol of one's own."""
+        from sshkit.forwarding.client import open_direct
+
+        return open_direct(self._require(), destination, protocol, originator)
+
     def rekey(self) -> None:
         """Exchange new keys now."""
         self.layer.rekey()
@@ -274,14 +369,20 @@ class ClientConnection:
             self._keepalive.stop()
         if self._connection is not None:
             self._connection.lost(error)
+        if self._forwards is not None:
+            self._forwards.connection_lost()
         if not self.logged_in.called:
             self.logged_in.errback(error)
         waiters, self._closed_waiters = self._closed_waiters, []
         for waiter in waiters:
             waiter.callback(None)
 
-    def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol":
-        """Refuse: a server opens channels only for forwards that were asked for (R27)."""
+    def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol | Deferred[ChannelProtocol]":
+        """Refuse, unless it is of a forward that was asked for (R27)."""
+        if self._forwards is not None:
+            found = self._forwards.channel_requested(kind, body)
+            if found is not None:
+                return found
         raise ChannelOpenFailed(1, "nothing was asked for that needs this channel")
 
     def global_requested(self, kind: str, body: bytes) -> bytes | None:

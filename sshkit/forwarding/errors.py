@@ -1,0 +1,19 @@
+"""What can go wrong with a forward, beside what connecting and listening say themselves."""
+
+from sshkit_keys.errors import SSHKitError
+
+
+class ForwardError(SSHKitError):
+    """Root of the errors of forwards."""
+
+
+class InvalidAddress(ForwardError):
+    """A text that is no address to listen at or to connect to."""
+
+
+class ForwardRefused(ForwardError):
+    """The server does not listen for us, or its answer makes no sense."""
+
+
+class ForwardClosed(ForwardError):
+    """The forward ended before the operation did."""
