@@ -223,6 +223,15 @@ CLASSES: "dict[int, type[SFTPError]]" = {
     codes.BYTE_RANGE_LOCK_REFUSED: SFTPLocked,
 }
 
+#: What servers of version 3, which has no codes for them, say with FAILURE: the system's own words.
+_BY_WORDS: "dict[str, type[SFTPError]]" = {
+    "No space left on device": SFTPNoSpace,
+    "Disk quota exceeded": SFTPQuotaExceeded,
+    "File exists": SFTPFileExists,
+    "Directory not empty": SFTPDirectoryNotEmpty,
+    "Is a directory": SFTPIsADirectory,
+}
+
 #: errno -> (code of version 3, code of version 6).
 _CODES = {
     errno.ENOENT: (codes.NO_SUCH_FILE, codes.NO_SUCH_FILE),
@@ -256,10 +265,13 @@ _HIGHEST = {
 
 
 def error_for(code: int, message: "str | bytes" = "", path: "str | bytes | None" = None) -> SFTPError:
-    """Return the exception for a status code and the server's words."""
+    """Return the exception for a status code and the server's words; `status` is always the code."""
     if isinstance(message, bytes):
         message = message.decode("utf-8", "backslashreplace")
-    return CLASSES.get(code, SFTPFailure)(message, path, code=code)
+    kind = CLASSES.get(code, SFTPFailure)
+    if kind is SFTPFailure:
+        kind = _BY_WORDS.get(message, SFTPFailure)
+    return kind(message, path, code=code)
 
 
 def status_for(error: BaseException, version: int = 3) -> tuple[int, str]:

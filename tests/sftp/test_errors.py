@@ -73,3 +73,23 @@ def test_codes_of_later_versions_are_not_sent_to_version_3() -> None:
     assert errors.status_for(errors.SFTPNoSpace("full")) == (status.FAILURE, "full")
     assert errors.status_for(errors.SFTPNoSpace("full"), 6) == (status.NO_SPACE_ON_FILESYSTEM, "full")
     assert errors.status_for(errors.SFTPNoSuchFile()) == (status.NO_SUCH_FILE, "No such file")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (b"No space left on device", errors.SFTPNoSpace),
+        (b"Disk quota exceeded", errors.SFTPQuotaExceeded),
+        (b"File exists", errors.SFTPFileExists),
+        (b"Directory not empty", errors.SFTPDirectoryNotEmpty),
+        (b"Is a directory", errors.SFTPIsADirectory),
+        (b"File exists!", errors.SFTPFailure),
+        (b"", errors.SFTPFailure),
+    ],
+)
+def test_a_failure_in_the_systems_own_words_is_that_error(words: bytes, kind: type[errors.SFTPError]) -> None:
+    error = errors.error_for(status.FAILURE, words, b"f")
+    assert type(error) is kind
+    assert error.status == status.FAILURE
+    assert type(errors.error_for(status.NO_SUCH_FILE, words)) is errors.SFTPNoSuchFile
+    assert errors.status_for(error)[0] == status.FAILURE
