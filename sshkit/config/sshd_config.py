@@ -5,8 +5,9 @@ Called by the command sshkit-server.  The first value of a keyword counts; all m
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from sshkit_keys.authorized_options import Permit
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable, quoted
 
@@ -41,6 +42,8 @@ class ServerOptions:
     accept_env: Setting[tuple[str, ...]]
     address_family: Setting[str]
     allow_groups: Setting[tuple[str, ...]]
+    allow_stream_local_forwarding: Setting[str]
+    allow_tcp_forwarding: Setting[str]
     allow_users: Setting[tuple[str, ...]]
     authentication_methods: Setting[tuple[str, ...]]
     authorized_keys_files: Setting[tuple[str, ...]]
@@ -51,7 +54,9 @@ class ServerOptions:
     client_alive_interval: Setting[int]
     deny_groups: Setting[tuple[str, ...]]
     deny_users: Setting[tuple[str, ...]]
+    disable_forwarding: Setting[bool]
     force_command: Setting[str | None]
+    gateway_ports: Setting[Literal["no", "yes", "clientspecified"]]
     host_certificates: Setting[tuple[str, ...]]
     host_key_algorithms: Setting[str | None]
     host_keys: Setting[tuple[str, ...]]
@@ -67,6 +72,8 @@ class ServerOptions:
     password_authentication: Setting[bool]
     per_source_max_startups: Setting[int | None]
     per_source_net_block_size: Setting[tuple[int, int]]
+    permit_listen: Setting[tuple[Permit, ...] | None]
+    permit_open: Setting[tuple[Permit, ...] | None]
     permit_root_login: Setting[str]
     permit_tty: Setting[bool]
     pid_file: Setting[str | None]
@@ -77,6 +84,8 @@ class ServerOptions:
     required_rsa_size: Setting[int]
     revoked_keys: Setting[str | None]
     set_env: Setting[tuple[tuple[str, str], ...]]
+    stream_local_bind_mask: Setting[int]
+    stream_local_bind_unlink: Setting[bool]
     strict_modes: Setting[bool]
     subsystems: Setting[tuple[tuple[str, str], ...]]
     syslog_facility: Setting[str]
@@ -153,6 +162,8 @@ DEFAULTS: dict[str, Any] = {
     "accept_env": ("LANG", "LC_*"),
     "address_family": "any",
     "allow_groups": (),
+    "allow_stream_local_forwarding": "yes",
+    "allow_tcp_forwarding": "yes",
     "allow_users": (),
     "authentication_methods": (),
     "authorized_keys_files": (".ssh/authorized_keys", ".ssh/authorized_keys2"),
@@ -163,7 +174,9 @@ DEFAULTS: dict[str, Any] = {
     "client_alive_interval": 0,
     "deny_groups": (),
     "deny_users": (),
+    "disable_forwarding": False,
     "force_command": None,
+    "gateway_ports": "no",
     "host_certificates": (),
     "host_key_algorithms": None,
     "host_keys": (),
@@ -179,6 +192,8 @@ DEFAULTS: dict[str, Any] = {
     "password_authentication": False,
     "per_source_max_startups": None,
     "per_source_net_block_size": (32, 128),
+    "permit_listen": None,
+    "permit_open": None,
     "permit_root_login": "prohibit-password",
     "permit_tty": True,
     "pid_file": None,
@@ -189,6 +204,8 @@ DEFAULTS: dict[str, Any] = {
     "required_rsa_size": 2048,
     "revoked_keys": None,
     "set_env": (),
+    "stream_local_bind_mask": 0o177,
+    "stream_local_bind_unlink": False,
     "strict_modes": True,
     "subsystems": (),
     "syslog_facility": "auth",

@@ -8,6 +8,8 @@ more than this server can do, or changes nothing that anybody could rely on.
 from collections.abc import Callable
 from typing import Any
 
+from sshkit_keys.authorized_options import Permit, parse_permit_listen, parse_permit_open
+from sshkit_keys.errors import TrustFileError
 from sshkit_keys.text import quoted
 
 from .parser import Line
@@ -24,6 +26,8 @@ FACILITIES = {
     name: name for name in ("daemon", "user", "auth", "authpriv", *(f"local{number}" for number in range(8)))
 }
 FAMILIES = {"any": "any", "inet": "inet", "inet6": "inet6"}
+FORWARDING = {name: name for name in ("yes", "no", "local", "remote")} | {"all": "yes"}
+GATEWAY_PORTS = {name: name for name in ("no", "yes", "clientspecified")}
 METHODS = ("publickey", "password", "keyboard-interactive")
 
 
@@ -115,6 +119,25 @@ def variables(line: Line) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def permits(line: Line, parse: Callable[[str], Permit]) -> tuple[Permit, ...] | None:
+    """Return the permitted addresses: None for "any", none for "none"."""
+    texts = line.some()
+    if len(texts) == 1 and texts[0].lower() in ("any", "none"):
+        return None if texts[0].lower() == "any" else ()
+    try:
+        return tuple(parse(text) for text in texts)
+    except TrustFileError as error:
+        line.fail(f"{line.spelled}: {error}")
+
+
+def octal(line: Line) -> int:
+    """Return the only argument as permissions in octal."""
+    word = line.one()
+    if not word or len(word) > 4 or not all(char in "01234567" for char in word) or int(word, 8) > 0o777:
+        line.fail(f"{line.spelled}: {quoted(word)} is not a mask in octal, such as 0177")
+    return int(word, 8)
+
+
 def environment_names(line: Line) -> tuple[str, ...]:
     """Return patterns of names of variables."""
     names = words(line)
@@ -177,6 +200,11 @@ Parse = Callable[[Line], Any]
 OBEYED: dict[str, tuple[str, Parse]] = {
     "acceptenv": ("accept_env", environment_names),
     "addressfamily": ("address_family", lambda line: choice(line, FAMILIES)),
+    "allowstreamlocalforwarding": (
+        "allow_stream_local_forwarding",
+        lambda line: choice(line, FORWARDING),
+    ),
+    "allowtcpforwarding": ("allow_tcp_forwarding", lambda line: choice(line, FORWARDING)),
     "allowgroups": ("allow_groups", words),
     "allowusers": ("allow_users", user_patterns),
     "authenticationmethods": ("authentication_methods", authentication_methods),
@@ -188,7 +216,9 @@ OBEYED: dict[str, tuple[str, Parse]] = {
     "clientaliveinterval": ("client_alive_interval", time),
     "denygroups": ("deny_groups", words),
     "denyusers": ("deny_users", user_patterns),
+    "disableforwarding": ("disable_forwarding", flag),
     "forcecommand": ("force_command", text),
+    "gatewayports": ("gateway_ports", lambda line: choice(line, GATEWAY_PORTS)),
     "hostcertificate": ("host_certificates", one_word),
     "hostkey": ("host_keys", one_word),
     "hostkeyalgorithms": ("host_key_algorithms", Line.one),
@@ -202,6 +232,8 @@ OBEYED: dict[str, tuple[str, Parse]] = {
     "maxsessions": ("max_sessions", number),
     "maxstartups": ("max_startups", max_startups),
     "passwordauthentication": ("password_authentication", flag),
+    "permitlisten": ("permit_listen", lambda line: permits(line, parse_permit_listen)),
+    "permitopen": ("permit_open", lambda line: permits(line, parse_permit_open)),
     "permitrootlogin": ("permit_root_login", lambda line: choice(line, ROOT_LOGINS)),
     "permittty": ("permit_tty", flag),
     "persourcemaxstartups": ("per_source_max_startups", per_source),
@@ -214,6 +246,8 @@ OBEYED: dict[str, tuple[str, Parse]] = {
     "requiredrsasize": ("required_rsa_size", lambda line: number(line, 0, 16384)),
     "revokedkeys": ("revoked_keys", path),
     "setenv": ("set_env", variables),
+    "streamlocalbindmask": ("stream_local_bind_mask", octal),
+    "streamlocalbindunlink": ("stream_local_bind_unlink", flag),
     "strictmodes": ("strict_modes", flag),
     "subsystem": ("subsystems", subsystem),
     "syslogfacility": ("syslog_facility", lambda line: choice(line, FACILITIES)),
@@ -272,16 +306,12 @@ REFUSED = {
 NO_EFFECT = frozenset(
     (
         "allowagentforwarding",
-        "allowstreamlocalforwarding",
-        "allowtcpforwarding",
         "authorizedkeyscommanduser",
         "authorizedprincipalscommanduser",
         "casignaturealgorithms",
         "compression",
-        "disableforwarding",
         "exposeauthinfo",
         "fingerprinthash",
-        "gatewayports",
         "gssapiauthentication",
         "gssapicleanupcredentials",
         "gssapidelegatecredentials",
@@ -304,8 +334,6 @@ NO_EFFECT = frozenset(
         "modulifile",
         "pamservicename",
         "permitemptypasswords",
-        "permitlisten",
-        "permitopen",
         "permittunnel",
         "permituserenvironment",
         "permituserrc",
@@ -316,8 +344,6 @@ NO_EFFECT = frozenset(
         "securitykeyprovider",
         "sshdauthpath",
         "sshdsessionpath",
-        "streamlocalbindmask",
-        "streamlocalbindunlink",
         "tcpkeepalive",
         "x11displayoffset",
         "x11forwarding",

@@ -17,6 +17,7 @@ Address = str | tuple[str, int]
 
 LOOPBACK = "localhost"  #: stands for both loopback addresses, in a request to a server too
 MAX_HOST = 1025  #: NI_MAXHOST
+MAX_PORT = 65535
 
 
 class TcpPlace(NamedTuple):
@@ -48,7 +49,7 @@ def parse_address(text: Address, listening: bool = False, *, default: str = LOOP
     """
     if not isinstance(text, str):
         host, port = text
-        return _tcp(host, str(port), f"({host}, {port})", listening)
+        return tcp_place(host, port, listening)
     if text.startswith("unix:"):
         return unix_place(text[5:])
     if text.startswith(("/", "./", "../")):
@@ -77,8 +78,13 @@ def path_bytes(place: UnixPlace) -> bytes:
     return os.fsencode(place.path)
 
 
+def tcp_place(host: str, port: int, listening: bool = False) -> TcpPlace:
+    """Return the place of a host and a port; InvalidAddress if they can be none."""
+    return _tcp(host, str(port), f"{host}:{port}", listening)
+
+
 def _tcp(host: str, port_text: str, text: str, listening: bool) -> TcpPlace:
-    if not (port_text.isascii() and port_text.isdigit()) or len(port_text) > 5 or int(port_text) > 65535:
+    if not (port_text.isascii() and port_text.isdigit()) or len(port_text) > 5 or int(port_text) > MAX_PORT:
         raise InvalidAddress(f"{quoted(text)}: {quoted(port_text)} is not a port")
     port = int(port_text)
     if listening:

@@ -31,16 +31,24 @@ def connect_channel(
 
     Raises ChannelOpenFailed, or fails with it.
     """
+    if tally.is_full:
+        tally.refused += 1
+        raise ChannelOpenFailed(RESOURCE_SHORTAGE, f"{tally.limit} connections are open")
     end = SocketEnd(tally)
     if at_once(reactor, place, end):
         return Pump(end)
-    connected = connect_end(reactor, place, end, timeout)
+    tally.connecting += 1
+
+    def connected(_: object) -> Pump:
+        tally.connecting -= 1
+        return Pump(end)
 
     def failed(failure: Failure) -> Failure:
+        tally.connecting -= 1
         tally.refused += 1
         return refusal(failure)
 
-    return connected.add_callbacks(lambda _: Pump(end), failed)
+    return connect_end(reactor, place, end, timeout).add_callbacks(connected, failed)
 
 
 def connect_end(reactor: "Reactor", place: Place, end: Any, timeout: float) -> "Deferred[Any]":

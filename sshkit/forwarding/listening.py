@@ -71,8 +71,12 @@ class Arrival(SocketEnd):
         self._source = source
 
     def connection_made(self, transport: "Transport") -> None:
+        full = self.tally.is_full
         super().connection_made(transport)
         source = self._source
+        if full:
+            self.open_failed(None)
+            return
         open_for(source.connection, source.kind, source.body(transport), self, Pump(self))
 
 

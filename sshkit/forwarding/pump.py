@@ -16,20 +16,28 @@ if TYPE_CHECKING:
     from sshkit.ssh.connection.channel import Channel
 
 FIRST_READ = 64 * 1024  #: bytes asked of a socket until a read fills that
+MAX_CONNECTIONS = 1024  #: of one forward at once; a connection has no more channels
 BULK_READ = 128 * 1024  #: and from then on: one packet to a peer of ours
 
 
 class Tally:
     """What went through one forward, and which sockets are open."""
 
-    __slots__ = ("bytes_in", "bytes_out", "ends", "refused", "total")
+    __slots__ = ("bytes_in", "bytes_out", "connecting", "ends", "limit", "refused", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_CONNECTIONS) -> None:
+        self.limit = limit  #: connections that may be open at once
+        self.connecting = 0  #: those that are not there yet
         self.ends: set[Any] = set()  #: sockets that are open
         self.total = 0  #: connections so far
         self.refused = 0  #: connections that led nowhere
         self.bytes_in = 0  #: that came through the channel
         self.bytes_out = 0  #: that left by it
+
+    @property
+    def is_full(self) -> bool:
+        """No further connection may be opened."""
+        return len(self.ends) + self.connecting >= self.limit
 
     @property
     def open(self) -> int:

@@ -66,6 +66,8 @@ def together(first: KeyLimits, second: KeyLimits) -> KeyLimits:
         first.permit_port_forwarding and second.permit_port_forwarding,
         first.permit_agent_forwarding and second.permit_agent_forwarding,
         first.permit_x11_forwarding and second.permit_x11_forwarding,
+        first.permit_open + second.permit_open,
+        first.permit_listen + second.permit_listen,
     )
 
 

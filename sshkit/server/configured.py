@@ -11,6 +11,7 @@ from sshkit_keys.text import printable, quoted
 from sshkit.config.parser import ConfigError, Setting
 from sshkit.server.accounts import Account, AccountError, LoginRules, SystemUsers
 from sshkit.server.commands import LoginSessions
+from sshkit.server.forward_policy import ForwardPolicy
 from sshkit.server.limits import MaxStartups
 from sshkit.server.server import Settings
 from sshkit.server.system_passwords import PasswordsUnavailable
@@ -135,6 +136,24 @@ class Planner:
             accept_env=options.accept_env.value,
             permit_terminal=options.permit_tty.value,
             version_addendum=options.version_addendum.value,
+            forwards=self._forwards(),
+        )
+
+    def _forwards(self) -> ForwardPolicy | None:
+        options = self.options
+        tcp, unix = options.allow_tcp_forwarding.value, options.allow_stream_local_forwarding.value
+        if options.disable_forwarding.value or (tcp == unix == "no"):
+            return None
+        return ForwardPolicy(
+            open_tcp=tcp in ("yes", "local"),
+            listen_tcp=tcp in ("yes", "remote"),
+            open_unix=unix in ("yes", "local"),
+            listen_unix=unix in ("yes", "remote"),
+            gateway=options.gateway_ports.value,
+            permit_open=options.permit_open.value,
+            permit_listen=options.permit_listen.value,
+            bind_mask=options.stream_local_bind_mask.value,
+            unlink=options.stream_local_bind_unlink.value,
         )
 
     def _algorithms(self) -> Algorithms:

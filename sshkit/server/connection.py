@@ -21,10 +21,20 @@ from sshkit.ssh.transport.layer import TransportLayer
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
+    from sshkit.server.forwards import ServerForwards
     from sshkit.server.server import Server
     from sshkit.server.users import Logins
     from sshkit.ssh.connection.channel import Channel
     from sshkit.ssh.connection.protocol import ChannelProtocol
+
+FORWARD_REQUESTS = frozenset(
+    (
+        "tcpip-forward",
+        "cancel-tcpip-forward",
+        "streamlocal-forward@openssh.com",
+        "cancel-streamlocal-forward@openssh.com",
+    )
+)
 
 
 class LoginTimedOut(RemoteProtocolError):
@@ -36,6 +46,7 @@ class ServerConnection:
 
     __slots__ = (
         "_connection",
+        "_forwards",
         "_grace",
         "_keepalive",
         "_passed",
@@ -54,6 +65,7 @@ class ServerConnection:
         self.source = ""  #: the client's address
         self.grant: Grant | None = None  #: who logged in, and how
         self._connection: Connection | None = None
+        self._forwards: ServerForwards | None = None
         self._keepalive: Keepalive | None = None
         self._sessions = 0
         self._seen = 0  # bytes in both directions when it was last looked at
@@ -129,6 +141,8 @@ class ServerConnection:
             self._keepalive.stop()
         if self._connection is not None:
             self._connection.lost(error)
+        if self._forwards is not None:
+            self._forwards.ended()
         self.server.connection_ended(self, error)
 
     # The policy of authentication.
@@ -212,22 +226,39 @@ class ServerConnection:
 
     # The owner of the connection.
 
-    def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol":
+    def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol | Deferred[ChannelProtocol]":
         settings = self.server.settings
         if kind != "session":
             known = kind in ("direct-tcpip", "direct-streamlocal@openssh.com")
+            if known and settings.forwards is not None:
+                return self.forwards.channel_requested(kind, body)
             raise ChannelOpenFailed(1 if known else 3, f"{printable(kind)} is not offered")
         if self._sessions >= settings.max_sessions:
             raise ChannelOpenFailed(4, f"{settings.max_sessions} sessions are open")
         self._sessions += 1
         return SessionSetup(self, self.server.start_program, settings.accept_env)
 
-    def global_requested(self, kind: str, body: bytes) -> bytes | None:
-        """Refuse, which is also the answer that a keepalive wants."""
+    def global_requested(self, kind: str, body: bytes) -> "bytes | Deferred[bytes] | None":
+        """Serve requests for forwards; refuse all others, which is also the answer that a keepalive wants."""
+        if self.server.settings.forwards is not None and kind in FORWARD_REQUESTS:
+            return self.forwards.global_requested(kind, body)
         return None
 
     def channel_ended(self, channel: "Channel") -> None:
-        self._sessions -= 1
+        if channel.kind == "session":
+            self._sessions -= 1
+
+    @property
+    def forwards(self) -> "ServerForwards":
+        """The forwards of this client, where the server serves any."""
+        policy, connection = self.server.settings.forwards, self._connection
+        assert policy is not None
+        assert connection is not None
+        if self._forwards is None:
+            from sshkit.server.forwards import ServerForwards
+
+            self._forwards = ServerForwards(self, connection, policy)
+        return self._forwards
 
     def _grace_over(self) -> None:
         seconds = self.server.settings.grace_time

@@ -4,9 +4,16 @@ Called by `accounts`.  A line with an option that is not obeyed whole is refused
 limits become the options of the one grant that the line's key earned (R4).
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from sshkit_keys.authorized_options import parse_expiry, parse_list
+from sshkit_keys.authorized_options import (
+    Permit,
+    parse_expiry,
+    parse_list,
+    parse_permit_listen,
+    parse_permit_open,
+)
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.host_patterns import matches_glob
 from sshkit_keys.text import printable, quoted
@@ -32,6 +39,8 @@ ENFORCED = frozenset(
         "no-x11-forwarding",
         "port-forwarding",
         "principals",
+        "permitlisten",
+        "permitopen",
         "pty",
         "restrict",
         "touch-required",
@@ -54,6 +63,8 @@ class KeyLimits(NamedTuple):
     permit_port_forwarding: bool = True
     permit_agent_forwarding: bool = True
     permit_x11_forwarding: bool = True
+    permit_open: tuple[tuple[Permit, ...], ...] = ()  #: lists of destinations; each has to have it
+    permit_listen: tuple[tuple[Permit, ...], ...] = ()
 
 
 def limits_of(entry: "AuthorizedEntry | PrincipalEntry", source: str, certificate: bool = False) -> KeyLimits:
@@ -90,7 +101,13 @@ def limits_of(entry: "AuthorizedEntry | PrincipalEntry", source: str, certificat
         permitted("port-forwarding"),
         permitted("agent-forwarding"),
         permitted("x11-forwarding"),
+        _lists(options.get("permitopen"), parse_permit_open),
+        _lists(options.get("permitlisten"), parse_permit_listen),
     )
+
+
+def _lists(texts: tuple[str, ...] | None, parse: Callable[[str], Permit]) -> tuple[tuple[Permit, ...], ...]:
+    return () if texts is None else (tuple(parse(text) for text in texts),)
 
 
 def _check_source(text: str, source: str, place: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from sshkit.deferred import Deferred, Failure
 from sshkit.opening import Opening
 from sshkit.server.connection import ServerConnection
+from sshkit.server.forward_policy import ForwardPolicy, policy_of
 from sshkit.server.handler import Handler, Session
 from sshkit.server.limits import MaxStartups, Startups
 from sshkit.server.session import DEFAULT_ACCEPT_ENV, Program, SessionRequest, StartProgram
@@ -47,6 +48,7 @@ class Settings(NamedTuple):
     accept_env: tuple[str, ...] = DEFAULT_ACCEPT_ENV
     permit_terminal: bool = True
     version_addendum: str = ""  #: follows our version in the identification
+    forwards: ForwardPolicy | None = None  #: None: no forwards are served
 
 
 Log = Callable[[str, str, "BaseException | None"], object]
@@ -226,6 +228,7 @@ def serve(
     authorized_keys: "Sequence[PublicKey | str | os.PathLike[str]] | None" = None,
     settings: Settings = Settings(),  # noqa: B008 - immutable
     sftp: "SFTPChoice" = False,
+    forwards: bool | ForwardPolicy = False,
     log: Log | None = None,
     reactor: "Reactor | None" = None,
 ) -> Opening[Server]:
@@ -234,6 +237,9 @@ def serve(
     `sftp` answers the subsystem "sftp": a backend of `sshkit.sftp.backends` for all, an SFTPService, or a
     function that takes the SessionRequest and returns one of them for that session (None refuses).  True
     serves all files that this process may use, from its home; whoever logs in has them all.
+
+    `forwards` says which ports and UNIX sockets clients may forward: True is all that a key's line does not
+    forbid, listening at loopback addresses only; a ForwardPolicy says more.
 
     Who may log in: `users`, or `passwords` by user name, or keys that let in under every name
     (`authorized_keys`: keys, lines or files).  Host keys are keys or files.
@@ -260,7 +266,7 @@ def serve(
         host_keys=[_host_key(key) for key in host_keys],
         users=_users(users, passwords, authorized_keys),
         start_program=start_program,
-        settings=settings,
+        settings=settings._replace(forwards=policy_of(forwards)) if forwards is not False else settings,
         log=log,
     )
     return listen(server, host, port, reactor)

@@ -138,7 +138,7 @@ def test_a_line_vouches_for_the_users_own_name_or_for_those_it_lists(site: Site)
 def test_the_limits_of_line_and_certificate_hold_together(site: Site) -> None:
     site.vouch('cert-authority,no-pty,from="192.0.2.0/24",command="date"')
     limits = site.answer(certify(extensions={"permit-pty": "", "permit-port-forwarding": ""}))
-    assert limits[1:] == ("date", False, True, False, False)
+    assert limits[1:6] == ("date", False, True, False, False)
     assert site.answer(certify(critical_options={"force-command": "date"})).command == "date"
     assert "force different commands" in site.reason(certify(critical_options={"force-command": "id"}))
     assert "from= does not list 10.0.0.1" in site.reason(certify(), source="10.0.0.1")

@@ -69,7 +69,7 @@ def test_a_command_is_the_only_one() -> None:
 
 def test_restrict_forbids_everything_and_single_things_can_be_allowed_again() -> None:
     everything = limits("restrict")
-    assert everything[2:] == (False, False, False, False)
+    assert everything[2:6] == (False, False, False, False)
     assert limits("restrict,pty").permit_terminal
     assert not limits("restrict,pty").permit_port_forwarding
     assert limits("restrict,port-forwarding,user-rc").permit_port_forwarding
