@@ -30,6 +30,7 @@ async def main() -> None:
         host_keys=[f"{folder}/host"],
         authorized_keys=[f"{folder}/user.pub"],
         sftp=True,
+        forwards=True,
         settings=sshkit.Settings(max_startups=sshkit.MaxStartups(200, 100, 200), max_sessions=100),
     ) as server:
         print(server.address[1], flush=True)
