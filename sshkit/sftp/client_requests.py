@@ -14,9 +14,11 @@ from sshkit.deferred import Deferred, Failure, fail
 from sshkit.sftp import messages as m
 from sshkit.sftp.attributes import Attributes
 from sshkit.sftp.client_session import Limits, Session
-from sshkit.sftp.errors import SFTPError, SFTPNoSuchFile, SFTPOpUnsupported
+from sshkit.sftp.errors import SFTPError, SFTPNoSuchFile, SFTPOpUnsupported, SFTPPermissionDenied
 
 POSIX_RENAME = "posix-rename@openssh.com"
+#: With these a rename has failed for another reason than that there is such a file already.
+NOT_IN_THE_WAY = (SFTPNoSuchFile, SFTPPermissionDenied, SFTPOpUnsupported, ConnectionError)
 HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 
 
@@ -180,13 +182,21 @@ class Requests:
         if self.session.dialect.replaces:
             return self.session.call(m.RENAME, body, path=raw)
 
-        def rename(_: object) -> Deferred[None]:
+        def rename(_: object = None) -> Deferred[None]:
             return self.session.call(m.RENAME, body, path=raw)
+
+        def in_the_way(failure: Failure) -> Deferred[None]:
+            error = failure.exception
+            if not isinstance(error, SFTPError) or isinstance(error, NOT_IN_THE_WAY):
+                failure.raise_exception()
+            return (
+                self.session.call(m.REMOVE, string(other), path=other).add_errback(gone).add_callback(rename)
+            )
 
         def gone(failure: Failure) -> None:
             failure.trap(SFTPNoSuchFile)
 
-        return self.session.call(m.REMOVE, string(other), path=other).add_errback(gone).add_callback(rename)
+        return rename().add_errback(in_the_way)
 
     def symlink(self, target: m.Path, link: m.Path) -> Deferred[None]:
         """Make `link` a symbolic link that says `target`, which is taken as it is written."""

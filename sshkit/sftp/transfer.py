@@ -271,7 +271,7 @@ async def get_file(
             if times is not None:
                 os.utime(descriptor, ns=times)
         elif options.atomic:
-            _keep_mode(parent, name, descriptor)
+            keep_mode(parent, name, descriptor)
         if options.atomic:
             os.replace(part, name, src_dir_fd=parent, dst_dir_fd=parent)
         whole = True
@@ -283,7 +283,7 @@ async def get_file(
     return verified
 
 
-def _keep_mode(parent: int, name: bytes, descriptor: int) -> None:
+def keep_mode(parent: int, name: bytes, descriptor: int) -> None:
     """Let a file that replaces another keep its mode."""
     try:
         old = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -393,9 +393,9 @@ async def put_file(
         folder, slash, name = target.rpartition(b"/")
         part = folder + slash + part_name(name, None if options.resume else session.random_bytes)
     mode = stat.S_IMODE(found.st_mode) & PERMISSIONS
-    final = mode
+    final, keep = mode, False
     if options.atomic and not options.preserve and there is not None and there.mode is not None:
-        final = there.mode & PERMISSIONS
+        final, keep = there.mode & PERMISSIONS, True
     begin = await _resume_put(client, part, descriptor, found, options) if options.resume else 0
     transfer.progress.resumed += begin
     transfer.progress.done += begin
@@ -411,7 +411,7 @@ async def put_file(
             size = await Upload(
                 session, handle, part, descriptor, offset=begin, sparse=sparse, told=transfer.moved
             ).run()
-            changes = _changes(session.dialect, found, final, size, options, sparse)
+            changes = _changes(session.dialect, found, final, size, options, sparse, keep)
             if changes is not None:
                 body = string(handle) + session.dialect.attributes(changes)
                 await session.call(m.FSETSTAT, body, path=part)
@@ -434,13 +434,19 @@ async def put_file(
 
 
 def _changes(
-    dialect: "Dialect", found: os.stat_result, mode: int, size: int, options: Options, sparse: bool
+    dialect: "Dialect",
+    found: os.stat_result,
+    mode: int,
+    size: int,
+    options: Options,
+    sparse: bool,
+    keep: bool,
 ) -> Attributes | None:
     """Return what the file needs beside its contents, None for nothing."""
     changes = Attributes()
     if options.preserve:
         changes = dialect.times(found.st_atime_ns, found.st_mtime_ns, permissions=mode)
-    elif not mode & 0o200:
+    elif keep or not mode & 0o200:  # OPEN adds the right to write, and the umask takes some away
         changes.permissions = mode
     if sparse:
         changes.size = size

@@ -21,7 +21,7 @@ from sshkit.sftp.client_session import Answer, Closing
 from sshkit.sftp.errors import SFTPError, SFTPProtocolError, error_for
 from sshkit.sftp.file import read_size
 from sshkit.sftp.progress import FileError, TransferError, TransferResult, TreeError
-from sshkit.sftp.transfer import PERMISSIONS, Options, Transfer, get_file, result_of
+from sshkit.sftp.transfer import PERMISSIONS, Options, Transfer, get_file, keep_mode, result_of
 from sshkit.sftp.transfer_local import (
     CLOEXEC,
     NOFOLLOW,
@@ -40,12 +40,13 @@ FOLDERS = 8  #: directories that are listed at the same time
 
 
 class Folder:
-    """A local directory, held open for as long as something below it is in work."""
+    """A local directory, held open for as long as something in it is in work; then `last` is called."""
 
-    __slots__ = ("descriptor", "users")
+    __slots__ = ("descriptor", "last", "users")
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self.last: Callable[[], object] | None = None  #: sets what files that come and go would change
         self.users = 1
 
     def hold(self) -> "Folder":
@@ -57,6 +58,8 @@ class Folder:
         """Count one less; the last one closes it."""
         self.users -= 1
         if not self.users:
+            if self.last is not None:
+                self.last()
             os.close(self.descriptor)
 
 
@@ -348,6 +351,8 @@ class SmallFile(Answer, Job):
                 times = found.times_ns
                 if times is not None:
                     os.utime(descriptor, ns=times)
+            elif part is not None:
+                keep_mode(parent, name, descriptor)
             if part is not None:
                 os.replace(part, name, src_dir_fd=parent, dst_dir_fd=parent)
             whole = True
@@ -468,8 +473,20 @@ async def _fetch_folder(
             await work.room()
     finally:
         lister.close()
-    if options.preserve and found.permissions is not None:
-        os.fchmod(folder.descriptor, stat.S_IMODE(found.permissions) & PERMISSIONS | 0o300)
+    if options.preserve:
+        folder.last = lambda: _keep_facts(work, folder.descriptor, path, found)
+
+
+def _keep_facts(work: Work, descriptor: int, path: bytes, found: Attributes) -> None:
+    """Give a directory its mode and times, when nothing in it changes any more."""
+    try:
+        if found.permissions is not None:
+            os.fchmod(descriptor, stat.S_IMODE(found.permissions) & PERMISSIONS)
+        times = found.times_ns
+        if times is not None:
+            os.utime(descriptor, ns=times)
+    except OSError as error:
+        work.note(path, error)
 
 
 async def _fetch_link(client: "SFTPClient", path: bytes, name: bytes, folder: Folder) -> None:

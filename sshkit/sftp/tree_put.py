@@ -14,7 +14,7 @@ from sshkit.deferred import Failure
 from sshkit.sftp import messages as m
 from sshkit.sftp import status
 from sshkit.sftp.attributes import Attributes
-from sshkit.sftp.client_listing import join
+from sshkit.sftp.client_listing import Lister, join
 from sshkit.sftp.client_requests import POSIX_RENAME
 from sshkit.sftp.client_session import Answer
 from sshkit.sftp.errors import SFTPError, SFTPNoSuchFile, SFTPProtocolError, error_for
@@ -35,6 +35,7 @@ class SmallFile(Answer, Job):
 
     __slots__ = (
         "_error",
+        "_keep",
         "_mode",
         "_state",
         "_waits",
@@ -48,7 +49,17 @@ class SmallFile(Answer, Job):
         "work",
     )
 
-    def __init__(self, work: Work, client: "SFTPClient", folder: Folder, local: bytes, path: bytes) -> None:
+    def __init__(
+        self,
+        work: Work,
+        client: "SFTPClient",
+        folder: Folder,
+        local: bytes,
+        path: bytes,
+        keep: int | None = None,
+    ) -> None:
+        """`keep` is the mode of the file that this one replaces, where it is not the same."""
+        self._keep = keep
         self.work = work
         self.client = client
         self.folder = folder.hold()
@@ -71,7 +82,7 @@ class SmallFile(Answer, Job):
         except OSError as error:
             self._end(error)
             return
-        self._mode = stat.S_IMODE(self.found.st_mode) & PERMISSIONS
+        self._mode = stat.S_IMODE(self.found.st_mode) & PERMISSIONS if self._keep is None else self._keep
         number = session.next_id()
         attributes = Attributes(permissions=self._mode | 0o200)
         session.send(number, session.pack_open(number, self.part, flags, attributes), self)
@@ -129,7 +140,9 @@ class SmallFile(Answer, Job):
             found = self.found
             dialect = self.client.session.dialect
             return dialect.times(found.st_atime_ns, found.st_mtime_ns, permissions=self._mode)
-        return None if self._mode & 0o200 else Attributes(permissions=self._mode)
+        if self._keep is None and self._mode & 0o200:
+            return None
+        return Attributes(permissions=self._mode)
 
     def _read(self) -> bytes:
         """Read the file, whose size may not be what it was."""
@@ -250,11 +263,14 @@ async def _send_folder(
         raise TransferError("the link leads to a directory above itself", local)
     mode = stat.S_IMODE(here.st_mode) & PERMISSIONS
     transfer.progress.path = os.fsdecode(local)
+    modes: dict[bytes, int] = {}
     try:
         await client.mkdir(path, mode | 0o300)
     except SFTPError:
         if not await client.is_dir(path):
             raise
+        if options.atomic and not options.preserve:
+            modes = await _modes_to_keep(client, path, folder)
     with os.scandir(folder.descriptor) as entries:
         for entry in entries:
             if work.over:
@@ -264,7 +280,7 @@ async def _send_folder(
             there = join(path, name)
             try:
                 if entry.is_symlink() and not options.follow_symlinks:
-                    await client.symlink(os.readlink(name, dir_fd=folder.descriptor), there)
+                    await _send_link(client, os.readlink(name, dir_fd=folder.descriptor), there)
                     transfer.progress.files += 1
                 elif entry.is_dir(follow_symlinks=options.follow_symlinks):
                     inside = join(local, name)
@@ -272,15 +288,62 @@ async def _send_folder(
                 elif not entry.is_file(follow_symlinks=options.follow_symlinks):
                     raise TransferError("not a regular file", join(local, name))
                 elif plain and entry.stat().st_size <= small:
-                    work.add(SmallFile(work, client, folder, name, there))
+                    work.add(SmallFile(work, client, folder, name, there, modes.get(name)))
                 else:
                     work.add(large_job(work, client, folder, name, there))
             except (SFTPError, OSError) as error:
                 work.note(join(local, name), error)
             await work.room()
     if options.preserve:
-        dialect = client.session.dialect
-        await client.setstat(path, dialect.times(here.st_atime_ns, here.st_mtime_ns, permissions=mode))
+        facts = client.session.dialect.times(here.st_atime_ns, here.st_mtime_ns, permissions=mode)
+        # When nothing in it changes any more: files that come and go would change the time.
+        folder.last = lambda: work.add_folder(
+            LongJob(work, None, local, lambda: _set_facts(client, path, facts), True)
+        )
+
+
+async def _modes_to_keep(client: "SFTPClient", path: bytes, folder: Folder) -> dict[bytes, int]:
+    """Return the modes of the files that will be replaced and have others than those that come."""
+    modes: dict[bytes, int] = {}
+    lister = Lister(client.session, path)
+    try:
+        await lister.open()
+        while (batch := await lister.next()) is not None:
+            for name, _, there in batch:
+                if there.mode is None or not there.is_file:
+                    continue
+                try:
+                    here = os.stat(name, dir_fd=folder.descriptor).st_mode
+                except OSError:
+                    continue
+                if (here ^ there.mode) & PERMISSIONS:
+                    modes[name] = there.mode & PERMISSIONS
+    except SFTPError:
+        pass  # a directory that only takes files
+    finally:
+        lister.close()
+    return modes
+
+
+async def _send_link(client: "SFTPClient", target: bytes, path: bytes) -> None:
+    """Make the same link there; one that is there gives way."""
+    try:
+        await client.symlink(target, path)
+    except SFTPError:
+        if not (await client.lstat(path)).is_link:
+            raise
+        head, slash, name = path.rpartition(b"/")
+        part = head + slash + part_name(name, client.session.random_bytes)
+        await client.symlink(target, part)
+        try:
+            await client.replace(part, path)
+        except SFTPError:
+            client.remove(part).add_errback(lambda _: None)
+            raise
+
+
+async def _set_facts(client: "SFTPClient", path: bytes, facts: Attributes) -> None:
+    await client.setstat(path, facts)
 
 
 def large_job(work: Work, client: "SFTPClient", folder: Folder, name: bytes, path: bytes) -> LongJob:

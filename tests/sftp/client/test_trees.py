@@ -4,6 +4,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from sshkit.sftp.errors import SFTPConnectionLost, SFTPError, SFTPProtocolError
 from sshkit.sftp.progress import TransferError, TreeError
 from tests.sftp.client.conftest import Run
 from tests.sftp.client.world import FakeServer, Memory, contents, names_below
+from tests.syncing.world import Far
 
 NAMES = {
     "a": 0,
@@ -45,7 +47,7 @@ def same_trees(one: Path, other: Path) -> bool:
     "options",
     [{}, {"parallel": 1}, {"resume": True}, {"verify": True}, {"atomic": False}, {"preserve": True}],
 )
-def test_a_tree_comes_and_goes(real: Run, tmp_path: Path, options: dict[str, object]) -> None:
+def test_a_tree_comes_and_goes(real: Run, tmp_path: Path, options: dict[str, Any]) -> None:
     make_tree(tmp_path / "t")
     (tmp_path / "t" / "b").chmod(0o440)
     os.utime(tmp_path / "t" / "b", (5, 6))
@@ -361,3 +363,80 @@ def test_a_cancelled_tree_stops(tmp_path: Path) -> None:
 
     memory.run(main)
     assert not [name for name in names_below(tmp_path) if "sshkit" in name]
+
+
+def test_directories_keep_their_times_and_modes_whatever_is_in_them(real: Run, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("a", "a/b", "c"):
+        (source / name).mkdir(parents=True)
+        (source / name / "large").write_bytes(contents(300_000))
+        (source / name / "small").write_bytes(contents(300))
+        (source / name / "link").symlink_to("small")
+    (source / "c").chmod(0o555)
+    for number, folder in enumerate((source / "a" / "b", source / "a", source / "c", source)):
+        os.utime(folder, (1_000_000 + number, 2_000_000 + number))
+
+    async def main(client: SFTPClient) -> None:
+        for resume in (False, True):
+            options: dict[str, Any] = {"preserve": True, "follow_symlinks": False, "resume": resume}
+            for _ in range(1 + resume):  # a second time, over what is there
+                await client.put(source, f"up{resume}", recursive=True, **options)
+                await client.get("source", tmp_path / f"down{resume}", recursive=True, **options)
+
+    real(main)
+    for copy in ("upFalse", "upTrue", "downFalse", "downTrue"):
+        for part in (".", "a", "a/b", "c"):
+            found, wanted = (tmp_path / copy / part).stat(), (source / part).stat()
+            assert (found.st_mtime, found.st_mode) == (wanted.st_mtime, wanted.st_mode)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_files_of_a_tree_that_replace_others_keep_those_modes(
+    real: Run, tmp_path: Path, resume: bool
+) -> None:
+    for folder, mode in (("source", 0o600), ("there", 0o666), ("here", 0o466)):
+        (tmp_path / folder).mkdir()
+        for name, size in (("small", 100), ("large", 300_000), ("same", 10)):
+            (tmp_path / folder / name).write_bytes(contents(size + (folder == "source")))
+            (tmp_path / folder / name).chmod(0o600 if name == "same" else mode)
+    (tmp_path / "source" / "new").write_bytes(b"new")
+    (tmp_path / "there" / "other").symlink_to("nowhere")
+
+    async def main(client: SFTPClient) -> None:
+        await client.put(tmp_path / "source", "there", recursive=True, resume=resume)
+        await client.get("source", tmp_path / "here", recursive=True, resume=resume)
+
+    real(main)
+    for folder, mode in (("there", 0o666), ("here", 0o466)):
+        for name in ("small", "large"):
+            path = tmp_path / folder / name
+            assert path.read_bytes() == (tmp_path / "source" / name).read_bytes()
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+        assert stat.S_IMODE((tmp_path / folder / "same").stat().st_mode) == 0o600
+
+
+def test_a_link_gives_way_to_a_link_and_nothing_else_does(tmp_path: Path) -> None:
+    for name in ("link", "file"):
+        (tmp_path / "t").mkdir(exist_ok=True)
+        (tmp_path / "t" / name).symlink_to(f"to {name}")
+    far = tmp_path / "far"
+    far.mkdir()
+    (far / "link").symlink_to("elsewhere")
+    (far / "file").write_text("mine")
+
+    async def main(client: SFTPClient) -> None:
+        with pytest.raises(TreeError, match="1 of 2"):
+            await client.put(tmp_path / "t", far, recursive=True, follow_symlinks=False)
+
+    Far().run(main)
+    assert os.readlink(far / "link") == "to link"
+    assert (far / "file").read_text() == "mine"
+    (far / "link").unlink()
+    (far / "link").symlink_to("elsewhere")
+    Far(denied=["posix-rename", "rename"]).run(lambda client: _fails(client, tmp_path))
+    assert sorted(os.listdir(far)) == ["file", "link"]
+
+
+async def _fails(client: SFTPClient, folder: Path) -> None:
+    with pytest.raises(TreeError, match="2 of 2"):
+        await client.put(folder / "t", folder / "far", recursive=True, follow_symlinks=False)
