@@ -34,6 +34,12 @@ class MACMismatch(RemoteProtocolError):
     reason = 5
 
 
+class CompressionFailed(RemoteProtocolError):
+    """A compressed payload that is none, or that inflates to more than a packet may have (R21)."""
+
+    reason = 6
+
+
 class ServiceNotAvailable(RemoteProtocolError):
     """A service was asked for that does not exist here."""
 

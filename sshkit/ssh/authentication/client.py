@@ -257,8 +257,14 @@ class ClientAuthentication:
         self._current.message_received(payload)
 
     def ext_info_received(self, payload: memoryview) -> None:
-        """Take extensions right before SUCCESS (RFC 8308 section 2.4); nothing else may follow."""
+        """Take extensions right before SUCCESS (RFC 8308 section 2.4); nothing else may follow.
+
+        Once more before that, where we told the server so (`ext-info-in-auth@openssh.com`, R3).
+        """
         self.layer.take_extensions(payload)
+        if self.layer.takes_late_extensions:
+            self.layer.takes_late_extensions = False
+            return
         self.layer.set_phase(ONLY_SUCCESS, self)
 
     # Inside.

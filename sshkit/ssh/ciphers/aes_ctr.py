@@ -19,7 +19,7 @@ from sshkit.ssh.ciphers.packet import (
     payload_of,
 )
 from sshkit.ssh.errors import MACMismatch
-from sshkit.ssh.macs.hmac_sha2 import MAC
+from sshkit.ssh.macs.mac import MAC
 
 BLOCK = 16
 
@@ -34,23 +34,17 @@ def _context(keys: Keys) -> Any:
 class _Half:
     """The state that all four directions share."""
 
-    __slots__ = ("_context", "_mac", "sequence", "tag_size")
+    __slots__ = ("_context", "_tag", "sequence", "tag_size")
     mask = BLOCK - 1
 
     def __init__(self, keys: Keys, mac: MAC, sequence: int) -> None:
         self._context = _context(keys)
-        self._mac = mac.start(keys.mac_key)
+        self._tag = mac.start(keys.mac_key)
         self.sequence = sequence
         self.tag_size = mac.tag_size
 
-    def _tag(self, packet: memoryview) -> bytes:
-        state = self._mac.copy()
-        state.update(LENGTH.pack(self.sequence))
-        state.update(packet)
-        return state.finalize()
-
     def _check(self, packet: memoryview, tag: memoryview) -> None:
-        if not compare_digest(self._tag(packet), tag):
+        if not compare_digest(self._tag(self.sequence, packet), tag):
             raise MACMismatch(FAILED)
 
 
@@ -66,7 +60,7 @@ class EtmSealer(_Half):
         packet = buffer[body:end]
         self._context.update_into(packet, packet)
         after = end + self.tag_size
-        buffer[end:after] = self._tag(buffer[start:end])
+        buffer[end:after] = self._tag(self.sequence, buffer[start:end])
         self.sequence = (self.sequence + 1) & 0xFFFFFFFF
         return after
 
@@ -110,7 +104,7 @@ class MteSealer(_Half):
         end = start + 4 + length
         packet = buffer[start:end]
         after = end + self.tag_size
-        buffer[end:after] = self._tag(packet)
+        buffer[end:after] = self._tag(self.sequence, packet)
         self._context.update_into(packet, packet)
         self.sequence = (self.sequence + 1) & 0xFFFFFFFF
         return after

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sshkit.ssh.ciphers.packet import FAILED, LENGTH, MAX_PACKET_LENGTH, MIN_PADDING, Cipher, Keys, Opened
 from sshkit.ssh.errors import MACMismatch
-from sshkit.ssh.macs.hmac_sha2 import MAC
+from sshkit.ssh.macs.mac import MAC
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -10,7 +10,7 @@ from typing import Any
 
 from sshkit.ssh.ciphers.packet import FAILED, LENGTH, MAX_PACKET_LENGTH, Cipher, Keys, Opened, payload_of
 from sshkit.ssh.errors import MACMismatch
-from sshkit.ssh.macs.hmac_sha2 import MAC
+from sshkit.ssh.macs.mac import MAC
 
 BLOCK = 8
 TAG = 16

@@ -10,11 +10,13 @@ from struct import Struct
 from typing import NamedTuple, Protocol
 
 from sshkit.ssh.errors import MACMismatch
-from sshkit.ssh.macs.hmac_sha2 import MAC
+from sshkit.ssh.macs.mac import MAC
 
 LENGTH = Struct(">I")
 MAX_PACKET_LENGTH = 256 * 1024  #: bytes after the length field (R17, R18); RFC 4253 demands 35000 at least
 MAX_CLEAR_LENGTH = 35000  #: before the first keys: nobody unknown gets more memory than RFC 4253 demands
+#: Bytes of one packet from somebody who is not logged in: a small buffer is all he gets (R42).
+LIMIT_BEFORE_LOGIN = 40 * 1024
 MIN_PADDING = 4  #: RFC 4253 section 6
 FAILED = "a packet failed its check"  #: one text for length, padding and tag: no hint which it was (R17)
 
@@ -35,10 +37,17 @@ class Keys(NamedTuple):
 class Sealer(Protocol):
     """Seals packets of one direction, from one NEWKEYS to the next."""
 
-    sequence: int  #: number of the next packet, modulo 2**32
     mask: int  #: block size minus one: what must be a multiple of the block is `overhead` + packet
     overhead: int  #: 4 where the length field counts towards the block, else 0
     tag_size: int
+
+    @property
+    def sequence(self) -> int:
+        """The number of the next packet, modulo 2**32."""
+        ...
+
+    @sequence.setter
+    def sequence(self, number: int) -> None: ...
 
     def seal(self, buffer: memoryview, start: int, length: int) -> int:
         """Seal the packet whose length field lies at `start`; return where its tag ends."""
@@ -48,8 +57,15 @@ class Sealer(Protocol):
 class Opener(Protocol):
     """Opens packets of one direction, from one NEWKEYS to the next."""
 
-    sequence: int
     needed: int  #: after `open` gave None: so many bytes from `start` on before it is worth asking again
+
+    @property
+    def sequence(self) -> int:
+        """The number of the next packet, modulo 2**32."""
+        ...
+
+    @sequence.setter
+    def sequence(self, number: int) -> None: ...
 
     def open(self, buffer: memoryview, start: int, end: int) -> Opened | None:
         """Open the packet at `start`, in place; None while it is not whole, MACMismatch if it is wrong."""
@@ -65,6 +81,7 @@ class Cipher(NamedTuple):
     needs_mac: bool
     make_sealer: Callable[[Keys, MAC | None, int], Sealer]
     make_opener: Callable[[Keys, MAC | None, int], Opener]
+    max_bytes: int = 1 << 34  #: in one direction with the same keys; see `transport.rekeying`
 
 
 def payload_of(buffer: memoryview, body: int, length: int) -> memoryview:

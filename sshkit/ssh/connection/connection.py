@@ -24,7 +24,7 @@ from sshkit.ssh.errors import (
 )
 from sshkit.ssh.messages import authentication as authentication_messages
 from sshkit.ssh.messages import connection as messages
-from sshkit.ssh.transport.layer import COMMON, UNKNOWN
+from sshkit.ssh.transport.layer import COMMON, PING_HANDLERS, UNKNOWN
 from sshkit.ssh.transport.packet_reader import LIMIT
 from sshkit.ssh.transport.phases import table
 
@@ -397,10 +397,13 @@ BOTH = {
     messages.CHANNEL_SUCCESS: Connection.channel_success,
     messages.CHANNEL_FAILURE: Connection.channel_failure,
 }
-RUNNING_CLIENT = table("after the login, from a server", COMMON, BOTH, unknown=UNKNOWN, logged_in=True)
+RUNNING_CLIENT = table(
+    "after the login, from a server", COMMON, PING_HANDLERS, BOTH, unknown=UNKNOWN, logged_in=True
+)
 RUNNING_SERVER = table(
     "after the login, from a client",
     COMMON,
+    PING_HANDLERS,
     BOTH,
     {authentication_messages.USERAUTH_REQUEST: Connection.late_login},
     unknown=UNKNOWN,

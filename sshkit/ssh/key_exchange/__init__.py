@@ -11,6 +11,7 @@ from sshkit.ssh.key_exchange.diffie_hellman import (
     DiffieHellman18,
 )
 from sshkit.ssh.key_exchange.ecdh_nist import EcdhNistp256, EcdhNistp384, EcdhNistp521
+from sshkit.ssh.key_exchange.group_exchange import GroupExchange, GroupExchangeSHA1
 from sshkit.ssh.key_exchange.method import Method
 from sshkit.ssh.key_exchange.mlkem768x25519 import MLKEM768X25519
 from sshkit.ssh.key_exchange.mlkem_nist import MLKEM768Nistp256, MLKEM1024Nistp384
@@ -29,6 +30,7 @@ KEY_EXCHANGES: tuple[type[Method], ...] = (
     EcdhNistp521,
     DiffieHellman16,
     DiffieHellman18,
+    GroupExchange,
     DiffieHellman14,
 )
 
@@ -37,5 +39,6 @@ BY_NAME: tuple[type[Method], ...] = (
     Curve448,
     DiffieHellman15,
     DiffieHellman17,
+    GroupExchangeSHA1,
     DiffieHellman14SHA1,
 )

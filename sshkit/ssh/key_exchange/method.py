@@ -11,7 +11,14 @@ from typing import Any, ClassVar
 from sshkit_keys import wire
 
 from sshkit.ssh.errors import KeyExchangeFailed
-from sshkit.ssh.messages.transport import KexDHInit, KexDHReply, KexEcdhInit, KexEcdhReply
+from sshkit.ssh.messages.transport import (
+    KexDHInit,
+    KexDHReply,
+    KexEcdhInit,
+    KexEcdhReply,
+    KexGroupInit,
+    KexGroupReply,
+)
 
 
 class Method:
@@ -20,8 +27,10 @@ class Method:
     __slots__ = ()
     name: ClassVar[str]
     hash_name: ClassVar[str]  #: of hashlib
-    init: ClassVar[type[KexEcdhInit] | type[KexDHInit]] = KexEcdhInit
-    reply: ClassVar[type[KexEcdhReply] | type[KexDHReply]] = KexEcdhReply
+    init: ClassVar[type[KexEcdhInit] | type[KexDHInit] | type[KexGroupInit]] = KexEcdhInit
+    reply: ClassVar[type[KexEcdhReply] | type[KexDHReply] | type[KexGroupReply]] = KexEcdhReply
+    chooses_group: ClassVar[bool] = False  #: two messages more come first; see `group_exchange`
+    group_hash = b""  #: what the exchange hash covers of them
 
     def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
         """Make this side's key pair; a method whose library brings its own randomness takes that."""

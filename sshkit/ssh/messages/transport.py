@@ -6,6 +6,8 @@ DISCONNECT, IGNORE, UNIMPLEMENTED, DEBUG = 1, 2, 3, 4
 SERVICE_REQUEST, SERVICE_ACCEPT, EXT_INFO = 5, 6, 7
 KEXINIT, NEWKEYS = 20, 21
 KEX_INIT, KEX_REPLY = 30, 31  #: the numbers 30 to 49 belong to the key exchange method in force
+KEX_GROUP, KEX_GROUP_INIT, KEX_GROUP_REPLY, KEX_GROUP_REQUEST = 31, 32, 33, 34
+PING, PONG = 192, 193
 
 
 @message(DISCONNECT)
@@ -110,3 +112,50 @@ class KexDHReply(Message):
     host_key: String
     public: MPInt
     signature: String
+
+
+@message(KEX_GROUP_REQUEST)
+class KexGroupRequest(Message):
+    """The sizes in bits that the client takes for a group (RFC 4419 section 3)."""
+
+    minimum: UInt32
+    preferred: UInt32
+    maximum: UInt32
+
+
+@message(KEX_GROUP)
+class KexGroup(Message):
+    """The group that the server chose (RFC 4419 section 3)."""
+
+    prime: MPInt
+    generator: MPInt
+
+
+@message(KEX_GROUP_INIT)
+class KexGroupInit(Message):
+    """The client's public value in that group (RFC 4419 section 3)."""
+
+    public: MPInt
+
+
+@message(KEX_GROUP_REPLY)
+class KexGroupReply(Message):
+    """The server's host key, public value and signature (RFC 4419 section 3)."""
+
+    host_key: String
+    public: MPInt
+    signature: String
+
+
+@message(PING)
+class Ping(Message):
+    """Ask for the same data back (ping@openssh.com, OpenSSH's PROTOCOL)."""
+
+    data: String
+
+
+@message(PONG)
+class Pong(Message):
+    """The data of a PING."""
+
+    data: String

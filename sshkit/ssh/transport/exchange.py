@@ -11,11 +11,14 @@ from sshkit_keys.errors import SSHKitError
 
 from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX, HOST_CERTIFICATES
 from sshkit.ssh.errors import HostKeyNotVerified, KeyExchangeFailed, RemoteProtocolError
+from sshkit.ssh.key_exchange.group_exchange import GroupExchange
+from sshkit.ssh.key_exchange.moduli import MAX_BITS
 from sshkit.ssh.messages import transport as messages
 from sshkit.ssh.transport.key_schedule import Transcript, derive_keys, exchange_hash
 from sshkit.ssh.transport.negotiation import (
     COOKIE_SIZE,
     EXT_INFO_CLIENT,
+    EXT_INFO_SERVER,
     STRICT_CLIENT,
     STRICT_SERVER,
     negotiate,
@@ -23,16 +26,21 @@ from sshkit.ssh.transport.negotiation import (
 )
 from sshkit.ssh.transport.packet_writer import PADDING
 from sshkit.ssh.transport.phases import table
+from sshkit.ssh.transport.quirks import Quirk, quirks_of
 
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
     from sshkit.interfaces import DelayedCall
-    from sshkit.ssh.ciphers.packet import Opener
+    from sshkit.ssh.ciphers.packet import Opener, Sealer
     from sshkit.ssh.key_exchange.method import Method
     from sshkit.ssh.transport.layer import TransportLayer
     from sshkit.ssh.transport.negotiation import Negotiated
     from sshkit.ssh.transport.packet_reader import Handlers
+
+SMALL_GROUP = 4096  #: bits; see Quirk.SMALL_GROUPS
+PINGS = "ping@openssh.com"  #: the sender answers PING (OpenSSH's PROTOCOL)
+EXTENSIONS_IN_LOGIN = "ext-info-in-auth@openssh.com"  #: the sender takes EXT_INFO once more during the login
 
 
 class Exchange:
@@ -61,7 +69,9 @@ class Exchange:
         self.peer_takes_extensions = False
         markers: tuple[str, ...] = ()
         if not self.is_rekey:
-            markers = (EXT_INFO_CLIENT, STRICT_CLIENT) if layer.is_client else (STRICT_SERVER,)
+            markers = (
+                (EXT_INFO_CLIENT, STRICT_CLIENT) if layer.is_client else (EXT_INFO_SERVER, STRICT_SERVER)
+            )
         host_keys = layer.algorithms.host_keys
         if layer.host_keys is not None:
             vouched = (name for name in HOST_CERTIFICATES if name in layer.host_keys)
@@ -80,7 +90,7 @@ class Exchange:
 
     def proposal_received(self, layer: "TransportLayer", payload: bytes, first: bool) -> "Handlers":
         """Take the peer's KEXINIT; return the table that holds from now on."""
-        from sshkit.ssh.transport.layer import EXCHANGE_CLIENT, EXCHANGE_SERVER
+        from sshkit.ssh.transport.layer import EXCHANGE_CLIENT, EXCHANGE_SERVER, GROUP_CLIENT, GROUP_SERVER
 
         self.peer_proposed = True
         self._their_proposal = payload
@@ -88,19 +98,47 @@ class Exchange:
         if first:
             marker = STRICT_SERVER if layer.is_client else STRICT_CLIENT
             layer.strict = marker in negotiated.peer_markers
-            self.peer_takes_extensions = EXT_INFO_CLIENT in negotiated.peer_markers
+            wanted = EXT_INFO_SERVER if layer.is_client else EXT_INFO_CLIENT
+            self.peer_takes_extensions = wanted in negotiated.peer_markers
             if layer.strict and layer.opener.sequence != 1:
                 raise RemoteProtocolError("a message came before KEXINIT, and key exchange is strict")
         self._negotiated = negotiated
-        self._method = negotiated.key_exchange(layer.random_bytes)
-        if layer.is_client:
-            self._public = self._method.client_public()
-            layer.writer.send_now(self._method.init(self._public).encode())
+        self._method = method = negotiated.key_exchange(layer.random_bytes)
+        if isinstance(method, GroupExchange):
+            tables = GROUP_CLIENT if layer.is_client else GROUP_SERVER
+            if layer.is_client:
+                small = Quirk.SMALL_GROUPS in quirks_of(layer.peer_identification)
+                layer.writer.send_now(method.ask(SMALL_GROUP if small else MAX_BITS).encode())
+        elif layer.is_client:
+            tables = EXCHANGE_CLIENT
+            self._public = method.client_public()
+            layer.writer.send_now(method.init(self._public).encode())
+        else:
+            tables = EXCHANGE_SERVER
         strict = layer.strict and not self.is_rekey
-        tables = EXCHANGE_CLIENT if layer.is_client else EXCHANGE_SERVER
         if negotiated.guess_was_wrong:
             return _skip_one(tables[strict])
         return tables[strict]
+
+    def group_requested(self, layer: "TransportLayer", payload: memoryview) -> "Handlers":
+        """Server: choose a group; return the table that holds from now on."""
+        from sshkit.ssh.transport.layer import GROUP_INIT
+
+        assert isinstance(self._method, GroupExchange)
+        group = self._method.choose(messages.KexGroupRequest.decode(payload))
+        layer.writer.send_now(group.encode())
+        return GROUP_INIT[layer.strict and not self.is_rekey]
+
+    def group_received(self, layer: "TransportLayer", payload: memoryview) -> "Handlers":
+        """Client: take the server's group and send a value in it; return the table that holds from now on."""
+        from sshkit.ssh.transport.layer import GROUP_REPLY
+
+        method = self._method
+        assert isinstance(method, GroupExchange)
+        method.group_received(messages.KexGroup.decode(payload))
+        self._public = method.client_public()
+        layer.writer.send_now(method.init(self._public).encode())
+        return GROUP_REPLY[layer.strict and not self.is_rekey]
 
     def init_received(self, layer: "TransportLayer", payload: memoryview) -> None:
         """Server: take the client's value, answer, and switch to the new keys."""
@@ -120,6 +158,7 @@ class Exchange:
             client_public,
             self._public,
             self._secret,
+            method.group_hash,
         )
         signature = key.sign(negotiated.host_key, self._hash)
         layer.writer.send_now(method.reply(self._host_key, self._public, signature).encode())
@@ -139,6 +178,7 @@ class Exchange:
             self._public,
             reply.public,
             self._secret,
+            method.group_hash,
         )
         try:
             key = _parse(reply.host_key, negotiated.host_key)
@@ -182,7 +222,12 @@ class Exchange:
             negotiated.mac_in,
             to_server=not layer.is_client,
         )
-        return negotiated.cipher_in.make_opener(keys, negotiated.mac_in, sequence)
+        opener = negotiated.cipher_in.make_opener(keys, negotiated.mac_in, sequence)
+        if not negotiated.compresses:
+            return opener
+        from sshkit.ssh.compression.starting import wrapped_opener
+
+        return wrapped_opener(opener, layer, negotiated)
 
     def _transcript(self, layer: "TransportLayer") -> Transcript:
         us = (layer.our_identification, self._our_proposal)
@@ -210,20 +255,29 @@ class Exchange:
         writer = layer.writer
         writer.send_now(bytes((messages.NEWKEYS,)))
         sequence = 0 if layer.strict else writer.sealer.sequence
-        writer.new_keys(
-            negotiated.cipher_out.make_sealer(keys, negotiated.mac_out, sequence), layer.random_bytes(PADDING)
-        )
-        if self.peer_takes_extensions and not layer.is_client:
-            writer.send_now(_ext_info(layer))
+        sealer: Sealer = negotiated.cipher_out.make_sealer(keys, negotiated.mac_out, sequence)
+        if negotiated.compresses:
+            from sshkit.ssh.compression.starting import wrapped_sealer
+
+            sealer = wrapped_sealer(sealer, layer, negotiated)
+        writer.new_keys(sealer, layer.random_bytes(PADDING))
+        if self.peer_takes_extensions:
+            writer.send_now(ext_info(layer))
         layer.handlers, layer.target = NEW_KEYS[layer.strict and not self.is_rekey], layer
 
 
-def _ext_info(layer: "TransportLayer") -> bytes:
-    """Return the EXT_INFO of a server: the signatures it takes from users (RFC 8308 section 3.1)."""
-    # A certificate's key signs under its plain name.
-    names = [name for name in layer.algorithms.user_keys if not name.endswith(CERTIFICATE_SUFFIX)]
-    body = wire.string("server-sig-algs") + wire.string(",".join(names))
-    return messages.ExtInfo(count=1, body=body).encode()
+def ext_info(layer: "TransportLayer") -> bytes:
+    """Return our EXT_INFO (RFC 8308).  A server's tells the signatures that it takes (section 3.1)."""
+    extensions = [(PINGS, "0"), *layer.our_extensions]
+    if layer.is_client:
+        extensions.append((EXTENSIONS_IN_LOGIN, "0"))
+        layer.takes_late_extensions = True
+    else:
+        # A certificate's key signs under its plain name.
+        names = [name for name in layer.algorithms.user_keys if not name.endswith(CERTIFICATE_SUFFIX)]
+        extensions.insert(0, ("server-sig-algs", ",".join(names)))
+    body = b"".join(wire.string(part) for extension in extensions for part in extension)
+    return messages.ExtInfo(count=len(extensions), body=body).encode()
 
 
 def _parse(blob: bytes, algorithm: str) -> "PublicKey":

@@ -7,7 +7,7 @@ from sshkit_keys import wire
 
 from sshkit.ssh.ciphers.packet import Cipher, Keys
 from sshkit.ssh.key_exchange.method import Method
-from sshkit.ssh.macs.hmac_sha2 import MAC
+from sshkit.ssh.macs.mac import MAC
 
 
 class Transcript(NamedTuple):
@@ -26,10 +26,12 @@ def exchange_hash(
     client_public: object,
     server_public: object,
     secret: bytes,
+    group: bytes = b"",
 ) -> bytes:
-    """Return H (RFC 4253 section 8); `secret` is encoded already."""
+    """Return H (RFC 4253 section 8); `secret` is encoded already, and so is `group` (RFC 4419 section 3)."""
     parts = [wire.string(part) for part in transcript]
     parts.append(wire.string(host_key))
+    parts.append(group)
     parts.append(method.encode_public(client_public))
     parts.append(method.encode_public(server_public))
     parts.append(secret)
@@ -60,5 +62,5 @@ def derive_keys(
     return Keys(
         key=derive(key, cipher.key_size),
         iv=derive(iv, cipher.iv_size),
-        mac_key=derive(mac_key, mac.tag_size if mac else 0),
+        mac_key=derive(mac_key, mac.key_size if mac else 0),
     )

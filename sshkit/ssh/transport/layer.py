@@ -5,6 +5,7 @@ owner and is told when keys are in force, when a host key needs a verdict, and w
 The key exchange itself is in `exchange`; services (authentication, connection) enter with `set_phase`.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +13,7 @@ from sshkit_keys.errors import WireError
 from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader
 
-from sshkit.deferred import Deferred, Failure
+from sshkit.deferred import Deferred, Failure, fail
 from sshkit.deferred.failure import report
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.ciphers.clear import ClearOpener
@@ -20,16 +21,18 @@ from sshkit.ssh.errors import (
     ClosedByApplication,
     ConnectionLost,
     DisconnectedByPeer,
+    LocalProtocolError,
     RemoteProtocolError,
     ServiceNotAvailable,
     farewell,
 )
 from sshkit.ssh.messages import transport as messages
-from sshkit.ssh.transport.exchange import Exchange
+from sshkit.ssh.transport.exchange import EXTENSIONS_IN_LOGIN, PINGS, Exchange, ext_info
 from sshkit.ssh.transport.identification import MAX_BEFORE_LINES, LineOpener, parse_identification
 from sshkit.ssh.transport.packet_reader import LIMIT, Handlers, PacketReader
 from sshkit.ssh.transport.packet_writer import PacketWriter
-from sshkit.ssh.transport.phases import table, through
+from sshkit.ssh.transport.phases import AFTER_LOGIN, allows, table, through
+from sshkit.ssh.transport.quirks import Quirk, quirks_of
 from sshkit.ssh.transport.rekeying import MAX_BYTES, MIN_BYTES, TIMEOUT, RekeyLimits
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ IDENTIFICATION = b"SSH-2.0-sshkit_0.1"
 MAX_UNSENT = 1024 * 1024  #: bytes of answers a peer may leave unread before we stop reading from it
 LINGER = 5.0  #: seconds for the last words to leave before the transport is aborted
 MAX_EXTENSIONS = 64  #: entries of one EXT_INFO
+#: Extensions that somebody here asks about; the names of others are not kept.
+KNOWN_EXTENSIONS = frozenset({PINGS, EXTENSIONS_IN_LOGIN, "publickey-hostbound@openssh.com"})
+MAX_PINGS = 1024  #: of ours that wait for an answer
 MAX_WORDS = 400  #: characters of a DISCONNECT
 
 
@@ -70,6 +76,7 @@ class TransportLayer(PacketReader):
     __slots__ = (
         "_fresh_sequence",
         "_linger",
+        "_pings",
         "_rekey_timer",
         "_throttled",
         "algorithms",
@@ -80,8 +87,10 @@ class TransportLayer(PacketReader):
         "host_keys",
         "lost",
         "negotiated",
+        "our_extensions",
         "our_identification",
         "owner",
+        "peer_extensions",
         "peer_identification",
         "peer_signatures",
         "phase",
@@ -89,6 +98,7 @@ class TransportLayer(PacketReader):
         "rekey_limits",
         "session_id",
         "strict",
+        "takes_late_extensions",
         "transport",
     )
 
@@ -123,17 +133,31 @@ class TransportLayer(PacketReader):
         self.host_key: PublicKey | None = None  #: the server's, once it was verified (client only)
         self.host_key_signature = b""  #: of the first exchange, until the login: what binds an agent to it
         self.peer_signatures: tuple[str, ...] | None = None  #: server-sig-algs of RFC 8308 section 3.1
+        self.our_extensions: tuple[tuple[str, str], ...] = ()  #: what our EXT_INFO says beside our own lines
+        self.peer_extensions: tuple[str, ...] = ()  #: those of the peer that are known here
+        self.takes_late_extensions = False  #: the peer may send EXT_INFO once more during the login
         self.lost: BaseException | None = None  #: why the connection ended
         self.phase: tuple[Handlers, Any] = (READY, self)
         self._rekey_timer: DelayedCall | None = None
         self._fresh_sequence = -1  # the packet after which EXT_INFO may come
         self._throttled = False
         self._linger: DelayedCall | None = None
+        self._pings: deque[Deferred[bytes]] | None = None  # those of ours that are not answered yet
 
     @property
     def is_client(self) -> bool:
         """This side opened the connection."""
         return self.host_keys is None
+
+    @property
+    def is_logged_in(self) -> bool:
+        """The phase after the login was entered; on a server, perhaps just before SUCCESS leaves."""
+        return allows(self.phase[0], AFTER_LOGIN)
+
+    @property
+    def quirks(self) -> Quirk:
+        """What this peer gets wrong."""
+        return quirks_of(self.peer_identification)
 
     # The seam: what a reactor's transport calls.
 
@@ -217,6 +241,29 @@ class TransportLayer(PacketReader):
         if self.lost is None and self.exchange is None and self.session_id:
             self._start_exchange()
 
+    def ping(self, data: bytes = b"") -> Deferred[bytes]:
+        """Ask the peer for `data` back, where it said that it knows `ping@openssh.com`; after the login only.
+
+        LocalProtocolError where it did not.  Chaff needs no answer: send `messages.Ping` itself.
+        """
+        if self.lost is not None:
+            return fail(self.lost)
+        if PINGS not in self.peer_extensions or not self.is_logged_in:
+            raise LocalProtocolError("the peer has not said that it answers pings, or nobody is logged in")
+        if self._pings is None:
+            self._pings = deque()
+        if len(self._pings) >= MAX_PINGS:
+            raise LocalProtocolError(f"{MAX_PINGS} pings wait for an answer")
+        answer: Deferred[bytes] = Deferred()
+        self._pings.append(answer)
+        self.send(messages.Ping(data).encode())
+        return answer
+
+    def send_extensions(self) -> None:
+        """Server: send EXT_INFO once more during the login, where the client takes it then."""
+        if EXTENSIONS_IN_LOGIN in self.peer_extensions and not self.is_logged_in:
+            self.send(ext_info(self))
+
     def suspend(self) -> None:
         """Handle no packet and read nothing until `resume`."""
         super().suspend()
@@ -294,7 +341,7 @@ class TransportLayer(PacketReader):
         self.send(messages.Unimplemented(sequence=sequence).encode())
 
     def ext_info_received(self, payload: memoryview) -> None:
-        """Note `server-sig-algs` (RFC 8308); other extensions mean nothing here yet."""
+        """Take the peer's extensions, right after its first NEWKEYS (RFC 8308 section 2.4, R3)."""
         if self.opener.sequence != self._fresh_sequence:
             raise RemoteProtocolError("EXT_INFO is allowed right after NEWKEYS only")
         self.take_extensions(payload)
@@ -304,12 +351,26 @@ class TransportLayer(PacketReader):
         message = messages.ExtInfo.decode(payload)
         if message.count > MAX_EXTENSIONS:
             raise RemoteProtocolError(f"{message.count} extensions, {MAX_EXTENSIONS} allowed")
+        known: list[str] = []
         reader = WireReader(message.body)
         for _ in range(message.count):
             name, value = reader.string("extension name"), reader.string("extension value")
             if name == b"server-sig-algs" and self.is_client:
                 self.peer_signatures = tuple(value.decode("ascii", "replace").split(","))
+            elif name.decode("ascii", "replace") in KNOWN_EXTENSIONS:
+                known.append(name.decode("ascii"))
         reader.finish("EXT_INFO")
+        self.peer_extensions = tuple(dict.fromkeys((*self.peer_extensions, *known)))
+
+    def ping_received(self, payload: memoryview) -> None:
+        """Send the data back."""
+        self.send(messages.Pong(messages.Ping.decode(payload).data).encode())
+
+    def pong_received(self, payload: memoryview) -> None:
+        """Tell who waits for it; an answer that nobody waits for is dropped (R26)."""
+        data = messages.Pong.decode(payload).data
+        if self._pings:
+            self._pings.popleft().callback(data)
 
     def service_requested(self, payload: memoryview) -> None:
         """Refuse: a server's owner enters a phase of its own with `set_phase`."""
@@ -322,6 +383,16 @@ class TransportLayer(PacketReader):
             self._start_exchange()
         assert self.exchange is not None
         self.handlers, self.target = self.exchange.proposal_received(self, bytes(payload), first), self
+
+    def group_requested(self, payload: memoryview) -> None:
+        """Server: take the client's wish for a group."""
+        assert self.exchange is not None
+        self.handlers = self.exchange.group_requested(self, payload)
+
+    def group_received(self, payload: memoryview) -> None:
+        """Client: take the server's group."""
+        assert self.exchange is not None
+        self.handlers = self.exchange.group_received(self, payload)
 
     def exchange_init_received(self, payload: memoryview) -> None:
         """Server: take the client's public value."""
@@ -361,8 +432,10 @@ class TransportLayer(PacketReader):
     def _arm_rekey(self) -> None:
         limits = self.rekey_limits
         volume = max(min(limits.bytes or MAX_BYTES, MAX_BYTES), MIN_BYTES)
-        self.rekey_in_at = self.bytes_received + volume
-        self.writer.rekey_at = self.writer.bytes_sent + volume
+        negotiated = self.negotiated
+        assert negotiated is not None
+        self.rekey_in_at = self.bytes_received + min(volume, negotiated.cipher_in.max_bytes)
+        self.writer.rekey_at = self.writer.bytes_sent + min(volume, negotiated.cipher_out.max_bytes)
         if self._rekey_timer is not None:
             self._rekey_timer.cancel()
             self._rekey_timer = None
@@ -400,6 +473,9 @@ class TransportLayer(PacketReader):
         if transport is not None:
             transport.close()
             self._linger = self.clock.call_later(LINGER, transport.abort)
+        pings, self._pings = self._pings, None
+        for answer in pings or ():
+            answer.errback(error)
         # No circle of references stays: keys and whatever hangs on the services go with the last user.
         self.target = None
         self.phase = (READY, None)
@@ -417,6 +493,11 @@ ANY_TIME = {
 }
 #: What every phase with keys in force allows, for a target that keeps the layer in `.layer`.
 COMMON = through("layer", ANY_TIME | {messages.KEXINIT: TransportLayer.proposal_received})
+#: What the phases after the login allow as well: the numbers are among those that R2 keeps for them.
+PING_HANDLERS = through(
+    "layer",
+    {messages.PING: TransportLayer.ping_received, messages.PONG: TransportLayer.pong_received},
+)
 UNKNOWN = through("layer", {0: TransportLayer.unknown_received})[0]
 
 LINES: Handlers = (TransportLayer.line_received,) * 256
@@ -449,3 +530,19 @@ EXCHANGE_CLIENT = _exchange_tables(
     {messages.KEX_REPLY: TransportLayer.exchange_reply_received}, "while the server's KEX_REPLY is awaited"
 )
 NEW_KEYS = _exchange_tables({messages.NEWKEYS: TransportLayer.new_keys_received}, "while NEWKEYS is awaited")
+#: The same for a group exchange, which has a round more: the group, then the values.
+GROUP_SERVER = _exchange_tables(
+    {messages.KEX_GROUP_REQUEST: TransportLayer.group_requested},
+    "while the client's KEX_GROUP_REQUEST is awaited",
+)
+GROUP_CLIENT = _exchange_tables(
+    {messages.KEX_GROUP: TransportLayer.group_received}, "while the server's KEX_GROUP is awaited"
+)
+GROUP_INIT = _exchange_tables(
+    {messages.KEX_GROUP_INIT: TransportLayer.exchange_init_received},
+    "while the client's KEX_GROUP_INIT is awaited",
+)
+GROUP_REPLY = _exchange_tables(
+    {messages.KEX_GROUP_REPLY: TransportLayer.exchange_reply_received},
+    "while the server's KEX_GROUP_REPLY is awaited",
+)

@@ -8,20 +8,22 @@ from sshkit_keys.text import printable
 
 from sshkit.ssh.algorithms import Algorithms
 from sshkit.ssh.ciphers.packet import Cipher
+from sshkit.ssh.compression import NONE
+from sshkit.ssh.compression.method import Compression
 from sshkit.ssh.errors import KeyExchangeFailed
 from sshkit.ssh.key_exchange.method import Method
-from sshkit.ssh.macs.hmac_sha2 import MAC
+from sshkit.ssh.macs.mac import MAC
 from sshkit.ssh.messages.transport import KEXINIT, KexInit
 
 COOKIE_SIZE = 16
 REMEMBERED = 32  #: pairs of proposals whose result is kept for the next connection
 MOST_REMEMBERED = 4 * 1024  #: bytes of a peer's proposal; longer ones than programs make are not kept
-NO_COMPRESSION = ("none",)
 EXT_INFO_CLIENT = "ext-info-c"  #: RFC 8308 section 2.1
+EXT_INFO_SERVER = "ext-info-s"
 STRICT_CLIENT = "kex-strict-c-v00@openssh.com"  #: OpenSSH's PROTOCOL section 1.10
 STRICT_SERVER = "kex-strict-s-v00@openssh.com"
 #: Markers are not methods: they are never chosen, and mean nothing after the first KEXINIT (R13).
-MARKERS = frozenset({EXT_INFO_CLIENT, "ext-info-s", STRICT_CLIENT, STRICT_SERVER})
+MARKERS = frozenset({EXT_INFO_CLIENT, EXT_INFO_SERVER, STRICT_CLIENT, STRICT_SERVER})
 
 
 class Negotiated(NamedTuple):
@@ -35,6 +37,13 @@ class Negotiated(NamedTuple):
     mac_in: MAC | None
     guess_was_wrong: bool  #: the peer guessed a first packet, and that packet is to be skipped
     peer_markers: frozenset[str]  #: what the peer's proposal says beside its algorithms
+    compression_out: Compression = NONE
+    compression_in: Compression = NONE
+
+    @property
+    def compresses(self) -> bool:
+        """Some compression was agreed on."""
+        return not (self.compression_out is self.compression_in is NONE)
 
     def summary(self) -> str:
         """Return one line for people: ``mlkem768x25519-sha256, ssh-ed25519, aes128-gcm@openssh.com``."""
@@ -43,6 +52,9 @@ class Negotiated(NamedTuple):
             names.append(self.mac_out.name)
         if (self.cipher_in, self.mac_in) != (self.cipher_out, self.mac_out):
             names.append("in: " + self.cipher_in.name + (f" {self.mac_in.name}" if self.mac_in else ""))
+        names += dict.fromkeys(
+            method.name for method in (self.compression_out, self.compression_in) if method is not NONE
+        )
         return ", ".join(names)
 
 
@@ -50,6 +62,7 @@ def propose(algorithms: Algorithms, host_keys: Sequence[str], markers: Sequence[
     """Return the payload of a KEXINIT that offers `algorithms`."""
     ciphers = tuple(cipher.name for cipher in algorithms.ciphers)
     macs = tuple(mac.name for mac in algorithms.macs)
+    compressions = tuple(method.name for method in algorithms.compressions)
     proposal = KexInit(
         key_exchanges=(*(method.name for method in algorithms.key_exchanges), *markers),
         host_keys=tuple(host_keys),
@@ -57,8 +70,8 @@ def propose(algorithms: Algorithms, host_keys: Sequence[str], markers: Sequence[
         ciphers_to_client=ciphers,
         macs_to_server=macs,
         macs_to_client=macs,
-        compressions_to_server=NO_COMPRESSION,
-        compressions_to_client=NO_COMPRESSION,
+        compressions_to_server=compressions,
+        compressions_to_client=compressions,
         languages_to_server=(),
         languages_to_client=(),
         first_packet_follows=False,
@@ -97,6 +110,7 @@ def _agree(algorithms: Algorithms, our_lists: bytes, their_lists: bytes, is_clie
     methods = {method.name: method for method in algorithms.key_exchanges}
     ciphers = {cipher.name: cipher for cipher in algorithms.ciphers}
     macs = {mac.name: mac for mac in algorithms.macs}
+    compressions = {method.name: method for method in algorithms.compressions}
 
     def choose(category: str, of_client: Sequence[str], of_server: Sequence[str]) -> str:
         offered = set(of_server) - MARKERS
@@ -117,13 +131,18 @@ def _agree(algorithms: Algorithms, our_lists: bytes, their_lists: bytes, is_clie
         mac_to_server = macs[choose("MAC (client to server)", client.macs_to_server, server.macs_to_server)]
     if ciphers[to_client].needs_mac:
         mac_to_client = macs[choose("MAC (server to client)", client.macs_to_client, server.macs_to_client)]
-    choose("compression (client to server)", client.compressions_to_server, server.compressions_to_server)
-    choose("compression (server to client)", client.compressions_to_client, server.compressions_to_client)
+    zip_to_server = choose(
+        "compression (client to server)", client.compressions_to_server, server.compressions_to_server
+    )
+    zip_to_client = choose(
+        "compression (server to client)", client.compressions_to_client, server.compressions_to_client
+    )
     guess_was_wrong = theirs.first_packet_follows and (
         client.key_exchanges[:1] != server.key_exchanges[:1] or client.host_keys[:1] != server.host_keys[:1]
     )
     cipher_out, cipher_in = (to_server, to_client) if is_client else (to_client, to_server)
     mac_out, mac_in = (mac_to_server, mac_to_client) if is_client else (mac_to_client, mac_to_server)
+    zip_out, zip_in = (zip_to_server, zip_to_client) if is_client else (zip_to_client, zip_to_server)
     return Negotiated(
         key_exchange=methods[method],
         host_key=host_key,
@@ -133,6 +152,8 @@ def _agree(algorithms: Algorithms, our_lists: bytes, their_lists: bytes, is_clie
         mac_in=mac_in,
         guess_was_wrong=guess_was_wrong,
         peer_markers=MARKERS.intersection(theirs.key_exchanges),
+        compression_out=compressions[zip_out],
+        compression_in=compressions[zip_in],
     )
 
 

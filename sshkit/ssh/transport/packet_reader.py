@@ -11,13 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sshkit.interfaces import receive_into_buffer
-from sshkit.ssh.ciphers.packet import MAX_PACKET_LENGTH, Opener
+from sshkit.ssh.ciphers.packet import LIMIT_BEFORE_LOGIN, MAX_PACKET_LENGTH, Opener
 from sshkit.ssh.errors import RemoteProtocolError
 from sshkit.ssh.transport.buffers import FREE, LARGE, SMALL, give, take
 from sshkit.ssh.transport.packet_writer import FIRST, PacketWriter
 
-#: Bytes of one packet from somebody who is not logged in: a small buffer is all he gets (R42).
-LIMIT_BEFORE_LOGIN = 40 * 1024
 LIMIT = MAX_PACKET_LENGTH + 128  #: with length field and tag
 READ_SIZE = 256 * 1024  #: bytes asked for at once by a bulk reader
 MIN_ROOM = 16 * 1024  #: less room than this behind the last byte: move what is left to the front

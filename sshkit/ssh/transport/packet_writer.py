@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 FLUSH_AT = 128 * 1024  #: bytes; a fuller buffer does not wait for the end of the turn
 FIRST = 64  #: where packets start in the buffer: keeps copies off the distances that are slow
 BULK = 8 * 1024  #: bytes of data from which on a large buffer is taken
-OVERHEAD = 128  #: bytes at most beside the data: header, padding, tag
+OVERHEAD = (
+    256  #: bytes at most beside the data: header, padding, tag; what does not compress grows by some 100
+)
 MAX_HELD = 1024 * 1024  #: bytes that may wait for the end of a key exchange (R20)
 HELD_OVERHEAD = 64  #: bytes counted for each message that waits, beside its own
 MAX_PAYLOAD = MAX_PACKET_LENGTH - OVERHEAD  #: bytes of one message: what our own reader takes as well
@@ -150,6 +152,10 @@ class PacketWriter:
         buffer[self.end : self.end + len(data)] = data
         self.end += len(data)
         self._schedule()
+
+    def holds(self, number: int) -> bool:
+        """Return whether a message with this number waits for the key exchange to end."""
+        return any(payload[0] == number for payload in self._held or ())
 
     def block(self) -> None:
         """Let nothing but `send_now` through: our KEXINIT leaves."""

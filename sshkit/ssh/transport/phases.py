@@ -46,6 +46,11 @@ def through(attribute: str, entries: Mapping[int, Callable[[Any, memoryview], ob
     return {number: _hop(attribute, handler) for number, handler in entries.items()}
 
 
+def allows(handlers: Handlers, number: int) -> bool:
+    """Return whether a message with this number is legal in a phase."""
+    return not isinstance(handlers[number], partial)
+
+
 def _hop(attribute: str, handler: Handler) -> Handler:
     def handle(target: Any, payload: memoryview) -> None:
         handler(getattr(target, attribute), payload)

@@ -9,7 +9,8 @@ from sshkit.ssh.ciphers import CIPHERS
 from sshkit.ssh.ciphers.aes_ctr import AES128_CTR
 from sshkit.ssh.ciphers.packet import Cipher, Keys
 from sshkit.ssh.macs import MACS
-from sshkit.ssh.macs.hmac_sha2 import HMAC_SHA2_256, HMAC_SHA2_512, MAC
+from sshkit.ssh.macs.hmac_sha2 import HMAC_SHA2_256, HMAC_SHA2_512
+from sshkit.ssh.macs.mac import MAC
 
 SUITES = [(cipher, mac) for cipher in CIPHERS for mac in (MACS if cipher.needs_mac else (None,))]
 EVERY_SUITE = pytest.mark.parametrize(

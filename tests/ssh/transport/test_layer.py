@@ -172,7 +172,7 @@ def test_r41_an_exception_while_writing_resumes_ends_the_connection() -> None:
 
 
 @BOTH_ROLES
-@pytest.mark.parametrize("number", [8, 19, 22, 29, 54, 59, 83, 89, 101, 191, 192, 255, 0])
+@pytest.mark.parametrize("number", [8, 19, 22, 29, 54, 59, 83, 89, 101, 191, 194, 255, 0])
 def test_an_unknown_number_is_answered_with_unimplemented_after_the_login(
     core_is_client: bool, number: int
 ) -> None:
