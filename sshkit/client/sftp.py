@@ -13,6 +13,8 @@ from sshkit.sftp.client import SFTPClient
 from sshkit.sftp.client_session import TIMEOUT
 from sshkit.ssh.channels.session import ExecRequest, SubsystemRequest
 
+WIDER = 2  #: times that the first window is doubled
+
 if TYPE_CHECKING:
     from sshkit.client.connection import ClientConnection
     from sshkit.ssh.connection.channel import Channel
@@ -46,6 +48,7 @@ def open_sftp(
                 "exec", ExecRequest(command.encode("utf-8", "surrogateescape")).encode()
             )
         session.start()  # in the same flush: a round trip less
+        widen(channel)
         return started
 
     def failed(failure: Failure) -> None:
@@ -54,6 +57,12 @@ def open_sftp(
     started = connection.open_session(session).add_callback(opened)
     started.add_timeout(open_timeout, clock, what=f"starting {subsystem}").add_errback(failed)
     return client.ready
+
+
+def widen(channel: "Channel") -> None:
+    """Let the other side send 4 MiB from the start: files move in bulk, also where a round trip is long."""
+    for _ in range(WIDER):
+        channel.refill()
 
 
 class _Program:

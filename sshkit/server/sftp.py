@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SUBSYSTEM = "sftp"
 FAILED = 255
+WIDER = 2  #: times that the first window is doubled: to 4 MiB, so that a put over a long path starts fast
 SHARE = 4  #: of the files that this process may have open, one session may have the fourth part
 
 
@@ -69,6 +70,10 @@ class SFTPProgram(Program):
         self._server.connection_made(self)
 
     # Called by the channel.
+
+    def started(self) -> None:
+        for _ in range(WIDER):
+            self.channel.refill()
 
     def data_received(self, data: memoryview) -> None:
         self._server.data_received(data)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sshkit_keys.wire import string
 
-from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred
+from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, gather
 from sshkit.sftp import messages as m
 from sshkit.sftp.attributes import Attributes
 from sshkit.sftp.client_listing import join
@@ -355,25 +355,30 @@ async def _put_one(
     descriptor, found = open_source(source)
     try:
         transfer.progress.files_total = 1
-        try:
-            there: Attributes | None = await client.stat(target)
-        except SFTPNoSuchFile:
-            there = None
+        there, is_link = await _what_is_there(client, target)
         if there is not None and there.is_dir:
             target = join(target, last_component(source))
-            try:
-                there = await client.stat(target)
-            except SFTPNoSuchFile:
-                there = None
+            there, is_link = await _what_is_there(client, target)
         if there is not None and options.atomic:
             if not there.is_file and there.permissions is not None:
                 raise TransferError("the target is not a regular file", target)
-            if (await client.lstat(target)).is_link:
+            if is_link:
                 target = m.to_wire(await client.realpath(target))
         verified = await put_file(client, descriptor, found, target, there, options, transfer)
     finally:
         os.close(descriptor)
     return result_of(transfer, verified)
+
+
+async def _what_is_there(client: "SFTPClient", path: bytes) -> tuple[Attributes | None, bool]:
+    """Return the attributes of what a path leads to, if it is there, and whether it is a link."""
+    itself = client.lstat(path).add_errback(lambda _: None)  # asked for at the same time
+    try:
+        found = await client.stat(path)
+    except SFTPNoSuchFile:
+        return None, False
+    facts = await itself
+    return found, facts is not None and facts.is_link
 
 
 async def put_file(
@@ -405,20 +410,37 @@ async def put_file(
     body = session.dialect.open(part, flags, Attributes(permissions=final | 0o200))
     handle = await session.open_handle(m.OPEN, body, part)
     verified = ""
+    sparse = found.st_blocks * 512 < found.st_size if options.sparse is None else options.sparse
+    last: list[Deferred[Any]] = []
+
+    def finish(size: int) -> None:
+        """Close it right behind the last data: its answer costs no round trip of its own."""
+        changes = _changes(session.dialect, found, final, size, options, sparse, keep)
+        if changes is not None:
+            body = string(handle) + session.dialect.attributes(changes)
+            last.append(session.call(m.FSETSTAT, body, path=part))
+        last.append(session.call(m.CLOSE, string(handle), path=part))
+
     try:
+        upload = Upload(
+            session,
+            handle,
+            part,
+            descriptor,
+            offset=begin,
+            sparse=sparse,
+            told=transfer.moved,
+            all_sent=finish,
+        )
         try:
-            sparse = found.st_blocks * 512 < found.st_size if options.sparse is None else options.sparse
-            size = await Upload(
-                session, handle, part, descriptor, offset=begin, sparse=sparse, told=transfer.moved
-            ).run()
-            changes = _changes(session.dialect, found, final, size, options, sparse, keep)
-            if changes is not None:
-                body = string(handle) + session.dialect.attributes(changes)
-                await session.call(m.FSETSTAT, body, path=part)
+            size = await upload.run()
         except BaseException:
-            session.close_handle(handle)
+            if not last:
+                session.close_handle(handle)
+            for deferred in last:
+                deferred.add_errback(lambda _: None)  # what has failed first is told
             raise
-        await session.call(m.CLOSE, string(handle), path=part)
+        await gather(*last)
         if options.verify:
             same, verified = await same_file(client, part, descriptor, size, full=options.verify == "full")
             if not same:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sshkit.sftp.packets import PieceHandler
 
-FIRST_WINDOW = 2 * 1024 * 1024  #: bytes in flight to begin with
+FIRST_WINDOW = 4 * 1024 * 1024  #: bytes in flight to begin with
 MAX_WINDOW = 16 * 1024 * 1024  #: bytes in flight at most, of all transfers of a session together
 BATCH = 4  #: READs that leave together
 MAX_RETRIES = 3  #: times a place is asked for again that was said to be beyond the end, and is not

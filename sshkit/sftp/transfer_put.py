@@ -56,6 +56,7 @@ class Upload:
     """One file on its way there.  `run` fires with its size when the server has taken all of it."""
 
     __slots__ = (
+        "_all_sent",
         "_buffer",
         "_chunk",
         "_descriptor",
@@ -90,7 +91,10 @@ class Upload:
         offset: int = 0,
         sparse: bool = False,
         told: "Callable[[int], object] | None" = None,
+        all_sent: "Callable[[int], object] | None" = None,
     ) -> None:
+        """`told` gets the number of bytes that were stored; `all_sent` the size, behind the last WRITE."""
+        self._all_sent = all_sent
         self._session = session
         self._handle = handle
         self._layout = m.write_header(handle)
@@ -142,8 +146,7 @@ class Upload:
                     self._read_in_thread(wanted)
                     return
                 if not size:
-                    self._read_all = True
-                    self._finish()
+                    self._end()
                     return
                 self._send(size)
         except Exception as error:
@@ -183,8 +186,7 @@ class Upload:
                 self._send(size)
                 self.pump()
             else:
-                self._read_all = True
-                self._finish()
+                self._end()
 
         def failed(failure: "Failure") -> None:
             self._reading = False
@@ -243,6 +245,13 @@ class Upload:
             self._finish()
         elif self._session.writable:
             self.pump()
+
+    def _end(self) -> None:
+        """All was read and sent."""
+        self._read_all = True
+        if self._all_sent is not None:
+            self._all_sent(self._next)
+        self._finish()
 
     def _finish(self) -> None:
         if not self._unanswered and not self.over:

@@ -9,8 +9,9 @@ import pytest
 
 import sshkit
 from sshkit.sftp import messages as m
-from sshkit.sftp import progress, transfer_put
+from sshkit.sftp import progress, status, transfer_put
 from sshkit.sftp.client import SFTPClient
+from sshkit.sftp.errors import SFTPNoSpace
 from sshkit.sftp.progress import Progress, TransferError
 from tests.sftp.client.conftest import Run
 from tests.sftp.client.world import FakeServer, Memory, contents, names_below
@@ -457,3 +458,36 @@ def test_several_transfers_share_a_session(real: Run, tmp_path: Path) -> None:
     real(main)
     for number in range(6):
         assert (tmp_path / f"g{number}").read_bytes() == contents(1_000_000 + number)
+
+
+@pytest.mark.parametrize("code", [status.OK, status.NO_SPACE_ON_FILESYSTEM])
+def test_the_file_is_closed_behind_the_last_data_before_that_is_answered(tmp_path: Path, code: int) -> None:
+    held: list[int] = []
+    server = FakeServer()
+
+    def twist(kind: int, number: int, payload: bytes) -> list[bytes] | None:
+        if kind == m.WRITE:
+            held.append(number)
+            server.do(m.REQUESTS[kind].decode(payload))
+            return []
+        if kind == m.CLOSE:
+            return [m.pack_status(one, code) for one in held] + [m.pack_status(number, code)]
+        return None
+
+    server.twist = twist
+    (tmp_path / "f").write_bytes(contents(600_000))
+
+    async def main(client: SFTPClient) -> None:
+        if code == status.OK:
+            await client.put(tmp_path / "f", "/f")
+            return
+        with pytest.raises(SFTPNoSpace):
+            await client.put(tmp_path / "f", "/f")
+        await client.exists("/")  # the part is removed by now
+
+    Memory(server).run(main)
+    assert len(held) == 3
+    assert server.requests.count(m.CLOSE) == 1
+    assert list(server.files) == ([b"/f"] if code == status.OK else [])
+    if code == status.OK:
+        assert server.files[b"/f"] == contents(600_000)
