@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from sshkit.client.destination import InvalidDestination
     from sshkit.client.host_keys import HostKeyChanged, HostKeyRevoked, HostKeyUnknown
     from sshkit.client.process import ClientProcess, CommandFailed, OutputTooLarge, Result
+    from sshkit.client.proxy import ProxyFailed
     from sshkit.client.scan import ScannedHost, scan, scan_host
+    from sshkit.client.target import Target, load_target
+    from sshkit.config.parser import ConfigError
     from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, gather, race
+    from sshkit.forwarding.errors import ForwardClosed, ForwardError, ForwardRefused, InvalidAddress
+    from sshkit.forwarding.forward import Forward
+    from sshkit.forwarding.stream import ForwardStream
     from sshkit.interfaces import TerminalSize
     from sshkit.reactor import ConnectError, ConnectTimeout, ListenError, ReactorClosed, ResolveError
     from sshkit.reactor.current import current as current_reactor
@@ -111,8 +117,14 @@ _HOMES = {
     "sshkit.client.destination": ("InvalidDestination",),
     "sshkit.client.host_keys": ("HostKeyChanged", "HostKeyRevoked", "HostKeyUnknown"),
     "sshkit.client.process": ("ClientProcess", "CommandFailed", "OutputTooLarge", "Result"),
+    "sshkit.client.proxy": ("ProxyFailed",),
     "sshkit.client.scan": ("ScannedHost", "scan", "scan_host"),
+    "sshkit.client.target": ("Target", "load_target"),
+    "sshkit.config.parser": ("ConfigError",),
     "sshkit.deferred": ("CancelledError", "Deferred", "Failure", "ensure_deferred", "gather", "race"),
+    "sshkit.forwarding.errors": ("ForwardClosed", "ForwardError", "ForwardRefused", "InvalidAddress"),
+    "sshkit.forwarding.forward": ("Forward",),
+    "sshkit.forwarding.stream": ("ForwardStream",),
     "sshkit.interfaces": ("TerminalSize",),
     "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ReactorClosed", "ResolveError"),
     "sshkit.reactor.running": ("run",),
@@ -226,6 +238,7 @@ __all__ = [
     "ClientProcess",
     "ClosedByApplication",
     "CommandFailed",
+    "ConfigError",
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLost",
@@ -234,11 +247,17 @@ __all__ = [
     "EveryUser",
     "Failure",
     "FileError",
+    "Forward",
+    "ForwardClosed",
+    "ForwardError",
+    "ForwardRefused",
+    "ForwardStream",
     "FsspecBackend",
     "HostKeyChanged",
     "HostKeyNotVerified",
     "HostKeyRevoked",
     "HostKeyUnknown",
+    "InvalidAddress",
     "InvalidDestination",
     "KeyExchangeFailed",
     "Keyring",
@@ -252,6 +271,7 @@ __all__ = [
     "OutputTooLarge",
     "PatternError",
     "Progress",
+    "ProxyFailed",
     "Quota",
     "ReactorClosed",
     "RekeyLimits",
@@ -298,6 +318,7 @@ __all__ = [
     "Sync",
     "SyncError",
     "SyncResult",
+    "Target",
     "TerminalSize",
     "TooManyAuthenticationFailures",
     "Transfer",
@@ -312,6 +333,7 @@ __all__ = [
     "current_reactor",
     "ensure_deferred",
     "gather",
+    "load_target",
     "race",
     "run",
     "scan",

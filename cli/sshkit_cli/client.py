@@ -55,7 +55,7 @@ def _main(argv: list[str]) -> int:
         if typed.dump:
             from .client_setup import dump, load_target
 
-            log.output(dump(load_target(typed)))
+            log.output(dump(load_target(typed), places=typed.verbosity > 0))
             return 0
         run = Run(typed, log)
         target = run.target

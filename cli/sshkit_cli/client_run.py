@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Final, cast
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
+from sshkit.client.configured import make_connection, open_target, tune_socket
 from sshkit.client.connection import ClientConnection
 from sshkit.client.host_keys import HostKeyChanged
-from sshkit.config.parser import ConfigError
+from sshkit.client.target import Target
+from sshkit.config.forwards import Endpoint, InvalidForward, parse_host_port
+from sshkit.config.parser import COMMAND_LINE, ConfigError
 from sshkit.deferred import Deferred, Failure, set_unhandled_handler
 from sshkit.reactor.engines.native import NativeReactor
 from sshkit.ssh.errors import ClosedByApplication, ConnectionLost
 
-from .client_connect import make_connection, open_target
+from .client_forwards import Forwards, address_of
 from .client_setup import (
-    Target,
     command_of,
     environment_of,
     load_target,
@@ -30,7 +32,7 @@ from .client_setup import (
 from .local_terminal import LocalTerminal
 from .prompts import Prompter
 from .questions import Questions
-from .session import ClientSession, Plan
+from .session import ClientSession, DirectSession, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,12 +66,14 @@ class Run:
         self._log = log
         self.target = target = load_target(typed)
         log.level = target.options.log_level.value
+        self._direct = None if typed.direct is None else _direct_of(typed.direct)
         self._plan = self._make_plan(typed)
         self._terminal = LocalTerminal(0)
         self._reactor = CommandReactor(log)
         self._done: Deferred[int] = Deferred()
         self._session: ClientSession | None = None
         self._connection: ClientConnection | None = None
+        self._forwards: Forwards | None = None
         self._died_by: int | None = None
         self._had_terminal = False
         self._prompter = Prompter(cast("Reactor", self._reactor), log.info, os.environ)
@@ -94,11 +98,11 @@ class Run:
         options = target.options
         reactor = cast("Reactor", self._reactor)
         asking = Questions(target, self._prompter, log)
-        self._connection = connection = make_connection(target, reactor, log, asking)
+        self._connection = connection = make_connection(target, reactor, asking)
         patience = float(options.connect_timeout.value)
         if patience:
             self._reactor.call_later(patience, self._check_answered, patience)
-        opening = open_target(connection, target, reactor, log)
+        opening = open_target(connection, target, reactor, asking)
         opening.add_callback(self._logged_in).add_errback(self._failed)
 
     def _check_answered(self, seconds: float) -> None:
@@ -109,15 +113,28 @@ class Run:
 
     def _logged_in(self, connection: ClientConnection) -> None:
         log = self._log
-        if self.target.options.tcp_keepalive.value:
-            _keep_alive(connection)
+        tune_socket(connection, self.target, self._plan.terminal is not None)
         log.debug(f"server: {printable(connection.layer.peer_identification)}")
         log.debug(f"algorithms: {connection.negotiated.summary()}")
         log.debug(f"host key: {connection.host_key.key_type} {connection.host_key.fingerprint()}")
         for attempt in connection.trail:
             log.debug(f"login: {attempt}")
         log.verbose(f"Authenticated to {self.target.place} as {printable(connection.user)}.")
-        if self.target.options.session_type.value == "none":
+        self._run_local_command()
+        self._forwards = Forwards(connection, self.target, log)
+        self._forwards.start().add_callback(self._start_session, connection).add_errback(self._failed)
+
+    def _start_session(self, _: object, connection: ClientConnection) -> None:
+        """Go on now that each forward has its answer."""
+        log, options = self._log, self.target.options
+        if options.fork_after_authentication.value:
+            self._go_to_background()
+        if self._direct is not None:
+            self._session = direct = DirectSession(self._reactor, log, self._plan)
+            direct.finished.add_callbacks(self._session_over, self._failed)
+            connection.open_direct(address_of(self._direct), direct).add_errback(self._failed)
+            return
+        if options.session_type.value == "none":
             connection.wait_closed().add_callback(self._lost)
             return
         escapes = None
@@ -156,9 +173,11 @@ class Run:
         character = self.target.options.escape_char.value
         if character is None:
             return None
-        from .escapes import HELP, EscapeFilter, shown
+        from sshkit.config.shown import shown_character
 
-        log, name = self._log, shown(character)
+        from .escapes import HELP, EscapeFilter
+
+        log, name = self._log, shown_character(character)
 
         def suspend() -> None:
             log.notice(f"{name}^Z [suspended]\n")
@@ -196,6 +215,26 @@ class Run:
                 26: suspend,
             },
         )
+
+    def _run_local_command(self) -> None:
+        """Run LocalCommand, and wait for it (ssh_config(5), PermitLocalCommand)."""
+        setting = self.target.options.local_command
+        if setting.value is None or not self.target.options.permit_local_command.value:
+            return
+        import subprocess
+
+        command = self.target.tokens.expand(setting.value, setting.place)
+        self._log.debug(f"local command: {printable(command, 1000)}")
+        status = subprocess.call([os.environ.get("SHELL") or "/bin/sh", "-c", command])
+        if status:
+            self._log.info(f"Warning: LocalCommand ended with status {status}")
+
+    def _go_to_background(self) -> None:
+        """Let the user's shell go on (-f); what we are now is another process, without a terminal."""
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        self._reactor.forked()
 
     # Ending.
 
@@ -271,17 +310,11 @@ class Run:
             os.kill(os.getpid(), self._died_by)
 
 
-def _keep_alive(connection: ClientConnection) -> None:
-    """Let the kernel find out if the other side has gone (TCPKeepAlive)."""
-    from socket import SO_KEEPALIVE, SOL_SOCKET
-
-    transport = connection.layer.transport
-    sock = None if transport is None else transport.get_extra_info("socket")
-    if sock is not None:
-        try:
-            sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
-        except OSError:  # it has gone already
-            pass
+def _direct_of(text: str) -> Endpoint:
+    try:
+        return parse_host_port(text)
+    except InvalidForward as error:
+        raise ConfigError(f"-W: {error}", COMMAND_LINE) from None
 
 
 def tell_error(error: SSHKitError | OSError, target: Target | None, log: "Log") -> None:

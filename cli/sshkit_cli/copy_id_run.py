@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
+from sshkit.client.configured import make_connection, open_target
 from sshkit.client.connection import ClientConnection
 from sshkit.client.credentials import FileCredentials
+from sshkit.client.target import algorithms_of, identities_of, methods_of
 from sshkit.deferred import Deferred, Failure, ensure_deferred
 from sshkit.ssh.algorithms import Algorithms
 from sshkit.ssh.authentication.client import Identity
 from sshkit.ssh.errors import AuthenticationFailed, ConnectionLost
 
-from .client_connect import make_connection, open_target
 from .client_run import ENDING_SIGNALS, CommandReactor, tell_error
-from .client_setup import algorithms_of, identities_of, load_target, methods_of, tell_settings
+from .client_setup import load_target, tell_settings
 from .copy_id import FAILED, PROGRAM, Options
 from .copy_id_keys import KeyLine, agent_keys, newest_file, public_file, read_file
 from .copy_id_script import COMMAND, install_script, read_report
@@ -94,8 +95,9 @@ class Run:
         self._log = CopyLog(target.options.log_level.value)
         self._reactor = CommandReactor(self._log)
         self._prompter = Prompter(cast("Reactor", self._reactor), self._log.info, os.environ)
-        self._algorithms = algorithms_of(target.options, self._log)
+        self._algorithms = algorithms_of(target.options, self._log.debug)
         self._connection: ClientConnection | None = None
+        self._asking: Questions | None = None
         self._host_key: PublicKey | None = None  #: as the first connection has verified it
         self._source: str | None = None  #: the file of -i, without .pub
         self._done: Deferred[int] = Deferred()
@@ -310,17 +312,19 @@ class Run:
     ) -> ClientConnection:
         """Make a connection; its host key is the one that the connection before it has verified."""
         target, log = self._target, self._log
+        self._asking = asking = asking or Questions(target, self._prompter, log)
         self._connection = make_connection(
             target,
             cast("Reactor", self._reactor),
-            log,
-            asking or Questions(target, self._prompter, log),
+            asking,
             credentials=credentials,
             methods=methods,
             algorithms=algorithms,
-            host_key=self._host_key,
+            trusted=None if self._host_key is None else [self._host_key],
         )
         return self._connection
 
     def _opened(self, connection: ClientConnection) -> Deferred[ClientConnection]:
-        return open_target(connection, self._target, cast("Reactor", self._reactor), self._log)
+        return open_target(
+            connection, self._target, cast("Reactor", self._reactor), cast("Questions", self._asking)
+        )

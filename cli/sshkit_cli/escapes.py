@@ -5,6 +5,8 @@ Called by the session with everything that is typed on a terminal.
 
 from collections.abc import Callable, Mapping
 
+from sshkit.config.shown import shown_character
+
 _LINE_ENDS = (13, 10)
 
 HELP = """\
@@ -36,7 +38,7 @@ class EscapeFilter:
     @property
     def shown(self) -> str:
         """The character as people write it."""
-        return shown(self._character)
+        return shown_character(self._character)
 
     def feed(self, data: bytes | memoryview) -> bytes | memoryview:
         """Return what is to be sent of what was typed."""
@@ -61,8 +63,3 @@ class EscapeFilter:
             sent.append(char)
             self._at_line_start = char in _LINE_ENDS
         return bytes(sent)
-
-
-def shown(character: int) -> str:
-    """Return a character as people write it: ``~``, ``^]``."""
-    return f"^{chr(character + 64)}" if character < 32 else chr(character)

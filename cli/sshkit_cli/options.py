@@ -11,27 +11,59 @@ from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable, quoted
 
 USAGE = """\
-usage: sshkit-client [-46aCGNnqsTtVvx] [-b bind_address] [-c cipher_spec] [-E log_file]
-                     [-e escape_char] [-F configfile] [-i identity_file] [-l login_name]
-                     [-m mac_spec] [-o option] [-p port] [-Q query] destination [command [argument ...]]"""
+usage: sshkit-client [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] [-b bind_address]
+                     [-c cipher_spec] [-D [bind_address:]port] [-E log_file] [-e escape_char]
+                     [-F configfile] [-I pkcs11] [-i identity_file] [-J destination] [-L address]
+                     [-l login_name] [-m mac_spec] [-O ctl_cmd] [-o option] [-P tag] [-p port]
+                     [-Q query] [-R address] [-S ctl_path] [-W host:port] [-w local_tun[:remote_tun]]
+                     destination [command [argument ...]]"""
 
 #: Flags with an argument that become a configuration line.
-_KEYWORDS = {"b": "BindAddress", "c": "Ciphers", "e": "EscapeChar", "l": "User", "m": "MACs", "p": "Port"}
-#: Flags without one.
-_SWITCHES = {
-    "4": ("AddressFamily", "inet"),
-    "6": ("AddressFamily", "inet6"),
-    "C": ("Compression", "yes"),
-    "N": ("SessionType", "none"),
-    "n": ("StdinNull", "yes"),
-    "s": ("SessionType", "subsystem"),
-    "T": ("RequestTTY", "no"),
+_KEYWORDS = {
+    "B": "BindInterface",
+    "b": "BindAddress",
+    "c": "Ciphers",
+    "D": "DynamicForward",
+    "e": "EscapeChar",
+    "I": "PKCS11Provider",
+    "i": "IdentityFile",
+    "J": "ProxyJump",
+    "L": "LocalForward",
+    "l": "User",
+    "m": "MACs",
+    "P": "Tag",
+    "p": "Port",
+    "R": "RemoteForward",
+    "S": "ControlPath",
 }
-_OTHERS_WITH_ARGUMENT = frozenset("EFioQ")
-_OTHERS = frozenset("aGkqtVvx")
-#: What ssh has and this command has not yet; with and without an argument.
-_NOT_YET_WITH_ARGUMENT = frozenset("BDIJLOPRSWw")
-_NOT_YET = frozenset("AfgKMXYy")
+#: Flags without one.
+_SWITCHES: dict[str, tuple[tuple[str, str], ...]] = {
+    "4": (("AddressFamily", "inet"),),
+    "6": (("AddressFamily", "inet6"),),
+    "A": (("ForwardAgent", "yes"),),
+    "a": (("ForwardAgent", "no"),),
+    "C": (("Compression", "yes"),),
+    "f": (("ForkAfterAuthentication", "yes"), ("StdinNull", "yes")),
+    "g": (("GatewayPorts", "yes"),),
+    "K": (("GSSAPIAuthentication", "yes"), ("GSSAPIDelegateCredentials", "yes")),
+    "k": (("GSSAPIDelegateCredentials", "no"),),
+    "N": (("SessionType", "none"),),
+    "n": (("StdinNull", "yes"),),
+    "s": (("SessionType", "subsystem"),),
+    "T": (("RequestTTY", "no"),),
+    "X": (("ForwardX11", "yes"),),
+    "x": (("ForwardX11", "no"),),
+    "Y": (("ForwardX11", "yes"), ("ForwardX11Trusted", "yes")),
+}
+#: What -W asks for beside the connection: nothing else is to come of it.
+_DIRECT = (
+    ("ClearAllForwardings", "yes"),
+    ("ExitOnForwardFailure", "yes"),
+    ("RequestTTY", "no"),
+    ("SessionType", "none"),
+)
+_OTHERS_WITH_ARGUMENT = frozenset("EFOoQWw")
+_OTHERS = frozenset("GMqtVvy")
 
 
 class UsageError(SSHKitError):
@@ -50,6 +82,9 @@ class CommandLine(NamedTuple):
     dump: bool  #: -G
     query: str | None  #: -Q
     version: bool
+    direct: str | None = None  #: -W
+    control: str | None = None  #: -O
+    syslog: bool = False  #: -y
 
 
 class _Flags:
@@ -65,15 +100,24 @@ class _Flags:
         self.dump = False
         self.query: str | None = None
         self.version = False
+        self.direct: str | None = None
+        self.control: str | None = None
+        self.syslog = False
+        self.master = 0
 
     def take(self, letter: str, argument: str) -> None:
         """Obey one option."""
         if letter in _KEYWORDS:
             self.settings.append((_KEYWORDS[letter], _quote(argument)))
         elif letter in _SWITCHES:
-            self.settings.append(_SWITCHES[letter])
-        elif letter == "i":
-            self.settings.append(("IdentityFile", _quote(argument)))
+            self.settings += _SWITCHES[letter]
+        elif letter == "W":
+            self.direct = argument
+            self.settings += _DIRECT
+        elif letter == "w":
+            self.settings += (("TunnelDevice", _quote(argument)), ("Tunnel", "point-to-point"))
+        elif letter == "O":
+            self.control = argument
         elif letter == "o":
             self.settings.append(("", argument))
         elif letter == "E":
@@ -92,7 +136,10 @@ class _Flags:
             self.dump = True
         elif letter == "V":
             self.version = True
-        # -a, -k and -x switch off what is off.
+        elif letter == "M":
+            self.master += 1
+        elif letter == "y":
+            self.syslog = True
 
 
 def parse(argv: list[str]) -> CommandLine:
@@ -107,10 +154,14 @@ def parse(argv: list[str]) -> CommandLine:
     settings = flags.settings
     if flags.terminal:
         settings.insert(0, ("RequestTTY", "yes" if flags.terminal == 1 else "force"))
+    if flags.master:
+        settings.insert(0, ("ControlMaster", "yes" if flags.master == 1 else "ask"))
     if flags.quiet:
         settings.insert(0, ("LogLevel", "QUIET"))
     elif flags.verbosity:
         settings.insert(0, ("LogLevel", f"DEBUG{min(flags.verbosity, 3)}"))
+    if flags.direct is not None and rest:
+        raise UsageError("-W goes without a command")
     if not (destination or flags.version or flags.query):
         raise UsageError("no destination")
     return CommandLine(
@@ -123,6 +174,9 @@ def parse(argv: list[str]) -> CommandLine:
         dump=flags.dump,
         query=flags.query,
         version=flags.version,
+        direct=flags.direct,
+        control=flags.control,
+        syslog=flags.syslog,
     )
 
 
@@ -140,8 +194,6 @@ def _options(words: list[str], flags: _Flags) -> list[str]:
         while position < len(word):
             letter = word[position]
             position += 1
-            if letter in _NOT_YET or letter in _NOT_YET_WITH_ARGUMENT:
-                raise UsageError(f"option -{letter} is not supported yet")
             if letter in _SWITCHES or letter in _OTHERS:
                 flags.take(letter, "")
                 continue

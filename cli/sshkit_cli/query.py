@@ -5,7 +5,8 @@ Called by `client`.  The words that may be asked for are ssh's.
 
 from sshkit_keys.text import quoted
 
-from .client_setup import algorithm_names
+from sshkit.client.target import algorithm_names
+
 from .options import UsageError
 
 _CATEGORIES = {

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
     from sshkit.client.host_keys import HostKeyVerifier
+    from sshkit.client.target import Target
 
-    from .client_setup import Target
     from .log import Log
     from .prompts import Prompter
 
@@ -36,6 +36,22 @@ class Questions:
         self._log = log
         self._passwords_left = target.options.password_prompts.value
         self.verifier: HostKeyVerifier | None = None
+
+    def for_target(self, target: "Target") -> "Questions":
+        """Return the questions of a connection to a host on the way."""
+        return Questions(target, self._prompter, self._log)
+
+    def banner(self, text: str) -> None:
+        """Show what the server says before the login."""
+        self._log.info(text.rstrip("\n"))
+
+    def warn(self, text: str) -> None:
+        """Tell what is wrong and not the end."""
+        self._log.info(f"Warning: {text}")
+
+    def debug(self, text: str) -> None:
+        """Tell what -v asks for."""
+        self._log.debug(text)
 
     def password(self) -> Deferred[str | None] | None:
         """Ask for the password; None when that was done often enough."""

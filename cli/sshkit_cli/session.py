@@ -99,12 +99,8 @@ class ClientSession(ChannelProtocol):
 
     def channel_opened(self, channel: "Channel", body: bytes) -> None:
         """Send all requests in one write, and begin to copy."""
-        self._channel = channel
+        self._join(channel)
         plan = self._plan
-        self._outputs = (
-            Output(self._reactor, 1, self._output_full, self._output_room, self._output_gone),
-            Output(self._reactor, 2, self._output_full, self._output_room, self._output_gone),
-        )
         for name, value in plan.environment.items():
             body = EnvRequest(os.fsencode(name), os.fsencode(value)).encode()
             channel.notify("env", body)
@@ -118,11 +114,7 @@ class ClientSession(ChannelProtocol):
             what = "exec"
             reply = channel.request("exec", ExecRequest(os.fsencode(plan.command)).encode())
         reply.add_errback(self._refused, what)
-        if plan.input:
-            self._input = LocalInput(self._reactor, 0, self._typed, self._input_ended, self._log.debug)
-            self._input.resume()
-        else:
-            channel.write_eof()
+        self._start_input(channel)
 
     def data_received(self, data: memoryview) -> None:
         """Write it to standard output."""
@@ -190,6 +182,20 @@ class ClientSession(ChannelProtocol):
             output.close()
 
     # Inside.
+
+    def _join(self, channel: "Channel") -> None:
+        self._channel = channel
+        self._outputs = (
+            Output(self._reactor, 1, self._output_full, self._output_room, self._output_gone),
+            Output(self._reactor, 2, self._output_full, self._output_room, self._output_gone),
+        )
+
+    def _start_input(self, channel: "Channel") -> None:
+        if self._plan.input:
+            self._input = LocalInput(self._reactor, 0, self._typed, self._input_ended, self._log.debug)
+            self._input.resume()
+        else:
+            channel.write_eof()
 
     def _ask_for_terminal(self, channel: "Channel", terminal: "LocalTerminal") -> None:
         from sshkit.terminal.modes import encode_modes
@@ -267,6 +273,18 @@ class ClientSession(ChannelProtocol):
             self.finished.errback(error)
         else:
             self.finished.callback(None)
+
+
+class DirectSession(ClientSession):
+    """Standard input and output joined to a connection that the server makes (-W)."""
+
+    __slots__ = ()
+
+    def channel_opened(self, channel: "Channel", body: bytes) -> None:
+        """Begin to copy: nothing is asked for on such a channel."""
+        self._join(channel)
+        self.exit_status = 0
+        self._start_input(channel)
 
 
 class Output:

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from sshkit_keys.errors import SSHKitError
 
+from sshkit.client.configured import make_connection, open_target
 from sshkit.client.connection import ClientConnection
+from sshkit.client.target import Target
 from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, set_unhandled_handler
 from sshkit.ssh.channels.session import ExecRequest, SubsystemRequest
 
-from .client_connect import make_connection, open_target
 from .client_run import CommandReactor, tell_error
-from .client_setup import (
-    Target,
-    load_target,
-    tell_settings,
-)
+from .client_setup import load_target, tell_settings
 from .log import ERROR, Log
 from .options import parse
 from .prompts import Prompter
@@ -135,9 +132,10 @@ class Command:
         log.level = target.options.log_level.value
         tell_settings(target, log)
         reactor = cast("Reactor", self.reactor)
-        connection = make_connection(target, reactor, log, Questions(target, self.prompter, log))
+        asking = Questions(target, self.prompter, log)
+        connection = make_connection(target, reactor, asking)
         self._connections.append(connection)
-        await open_target(connection, target, reactor, log)
+        await open_target(connection, target, reactor, asking)
         log.debug(f"algorithms: {connection.negotiated.summary()}")
         for attempt in connection.trail:
             log.debug(f"login: {attempt}")

@@ -10,18 +10,22 @@ from sshkit.client.connection import LOGIN_TIMEOUT, ClientConnection
 from sshkit.client.credentials import AskAnswers, AskPassphrase, AskPassword, FileCredentials
 from sshkit.client.destination import check_port, check_user, parse_destination
 from sshkit.client.host_keys import GLOBAL_FILES, USER_FILES, Ask, HostKeyVerifier, Policy
+from sshkit.deferred import maybe_deferred
 from sshkit.opening import Opening
+from sshkit.reactor.errors import ConnectError
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.transport.rekeying import RekeyLimits
 
 if TYPE_CHECKING:
     from sshkit_keys import PrivateKey, PublicKey
 
+    from sshkit.client.proxy import Way
     from sshkit.deferred import Deferred, Failure
     from sshkit.interfaces import Reactor
     from sshkit.ssh.agent.client import AgentClient
 
 CONNECT_TIMEOUT = 30.0  #: seconds for name look-up and TCP together
+RETRY_PAUSE = 1.0  #: seconds between two attempts to connect (ConnectionAttempts)
 KEEPALIVE = 30.0  #: seconds of silence before the server is asked whether it is there
 
 
@@ -37,7 +41,7 @@ def connect(
     agent: "str | os.PathLike[str] | AgentClient | None" = None,
     known_hosts: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None" = None,
     host_keys: "Sequence[PublicKey | str] | None" = None,
-    host_key_policy: Policy = "strict",
+    host_key_policy: Policy | None = None,
     ask_host_key: Ask | None = None,
     algorithms: Algorithms = DEFAULT,
     rekey_limits: RekeyLimits = RekeyLimits(),  # noqa: B008 - immutable
@@ -47,6 +51,10 @@ def connect(
     keepalive_count: int = 3,
     banner: Any = None,
     warn: Any = None,
+    jump: "str | ClientConnection | None" = None,
+    proxy_command: str | None = None,
+    config: "bool | str | os.PathLike[str]" = False,
+    compression: bool = False,
     reactor: "Reactor | None" = None,
 ) -> Opening[ClientConnection]:
     """Connect to ``user@host``, ``host:port`` or ``ssh://user@host:port`` and log in.
@@ -55,33 +63,69 @@ def connect(
     beside it (KEY-cert.pub), and before them those of `agent` (a socket or a client; None: what SSH_AUTH_SOCK
     names, unless `identities` are given; "" is none).  The server's key must be
     in `known_hosts` (None: the user's and the system's files) or among `host_keys` (keys or "SHA256:..."
-    fingerprints); `host_key_policy` says what happens to an unknown one, never to a changed one.
+    fingerprints); `host_key_policy` (None: "strict") says what happens to an unknown one, never to a changed
+    one.
+
+    The way: `jump` is a connection, or hosts as ``user@host:port,...``, which are logged in to with the same
+    keys; `proxy_command` is a command whose standard input and output are the connection.
+
+    `config`: True obeys ~/.ssh/config and /etc/ssh/ssh_config as ssh does, a path that file alone; what is
+    said here comes first (of `keepalive`, `keepalive_count` and `timeout` only where the files say nothing).
 
     Times are seconds: `timeout` to be connected, `login_timeout` to be logged in, `keepalive` between
     questions to a silent server (0: none), which is given up after `keepalive_count` of them.
 
-    Raises InvalidDestination at once.  Fails with a ReactorError (no connection, with each address and why),
-    HostKeyNotVerified, TrustFileError, AuthenticationFailed (its `trail` says what was tried), or another
-    SSHKitError.
+    Raises InvalidDestination and ConfigError at once.  Fails with a ReactorError (no connection, with each
+    address and why), ProxyFailed, HostKeyNotVerified, TrustFileError, AuthenticationFailed (its `trail` says
+    what was tried), or another SSHKitError.
     """
     where = parse_destination(destination)
     if user is not None:
         check_user(user, user)
     if port is not None:
         port = check_port(port)
-    name = user or where.user or _local_user()
-    number = port or where.port or 22
     if reactor is None:
         from sshkit.reactor.current import current
 
         reactor = cast("Reactor", current())
+    if compression:
+        algorithms = algorithms.with_compression()
+    if config:
+        from sshkit.client.connect_configured import Wishes, connect_configured
+
+        wishes = Wishes(
+            port=port,
+            user=user,
+            identities=identities,
+            agent=agent,
+            known_hosts=None if known_hosts is None else [os.fspath(path) for path in _paths(known_hosts)],
+            host_keys=host_keys,
+            host_key_policy=host_key_policy,
+            algorithms=None if algorithms is DEFAULT else algorithms,
+            timeout=timeout,
+            login_timeout=login_timeout,
+            keepalive=keepalive,
+            keepalive_count=keepalive_count,
+            jump=jump,
+            proxy_command=proxy_command,
+            config_file=None if config is True else os.fspath(config),
+            password=password,
+            passphrase=passphrase,
+            answers=answers,
+            ask_host_key=ask_host_key,
+            banner=banner,
+            warn=warn,
+        )
+        return connect_configured(destination, wishes, reactor)
+    name = user or where.user or _local_user()
+    number = port or where.port or 22
     files = USER_FILES if known_hosts is None else _paths(known_hosts)
     verifier = HostKeyVerifier(
         where.host,
         number,
         files=files,
         global_files=GLOBAL_FILES if known_hosts is None else (),
-        policy=host_key_policy,
+        policy=host_key_policy or "strict",
         trusted=host_keys,
         ask=ask_host_key,
         warn=warn,
@@ -114,14 +158,38 @@ def connect(
         keepalive=keepalive,
         keepalive_count=keepalive_count,
     )
+    way: Way | None = None
+    if jump is not None or proxy_command is not None:
+        from sshkit.client.proxy import chosen_way
+
+        def hop(destination: str, before: str | None) -> Opening[ClientConnection]:
+            return connect(
+                destination,
+                identities=identities,
+                passphrase=passphrase,
+                agent=agent,
+                known_hosts=known_hosts,
+                host_key_policy=host_key_policy,
+                ask_host_key=ask_host_key,
+                timeout=timeout,
+                login_timeout=login_timeout,
+                keepalive=keepalive,
+                keepalive_count=keepalive_count,
+                banner=banner,
+                warn=warn,
+                jump=before,
+                reactor=reactor,
+            )
+
+        way = chosen_way(connection, where.host, number, reactor, jump, proxy_command, hop)
     if agent is None:
         agent = os.environ.get("SSH_AUTH_SOCK", "") if identities is None else ""
-    if agent == "":
-        return open_connection(connection, where.host, number, timeout, reactor)
-    from sshkit.client.agent_identities import offer_agent_keys
+    offering: Deferred[None] | None = None
+    if agent != "":
+        from sshkit.client.agent_identities import offer_agent_keys
 
-    offering = offer_agent_keys(connection, credentials, agent, reactor, warn=warn)
-    return open_connection(connection, where.host, number, timeout, reactor, after=offering)
+        offering = offer_agent_keys(connection, credentials, agent, reactor, warn=warn)
+    return open_connection(connection, where.host, number, timeout, reactor, after=offering, way=way)
 
 
 def open_connection(
@@ -133,12 +201,20 @@ def open_connection(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     after: "Deferred[None] | None" = None,
+    way: "Way | None" = None,
+    attempts: int = 1,
 ) -> Opening[ClientConnection]:
-    """Connect a connection that was made already, when `after` has fired; fires when it is logged in."""
-    connection.connecting(timeout)
+    """Connect a connection that was made already, when `after` has fired; fires when it is logged in.
 
-    def connect(_: object) -> "Deferred[Any]":
-        return reactor.connect_tcp(
+    `way` connects in place of TCP; TCP is tried `attempts` times, a second apart.
+    """
+    connection.connecting(timeout * attempts)
+    left = attempts
+
+    def connect(_: object = None) -> "Deferred[Any]":
+        if way is not None:
+            return way.connect()
+        connecting: Deferred[Any] = reactor.connect_tcp(
             host,
             port,
             lambda: connection.layer,
@@ -146,8 +222,18 @@ def open_connection(
             local_address=local_address,
             family=family,
         )
+        return connecting.add_errback(again) if left > 1 else connecting
 
-    connecting = connect(None) if after is None else after.add_callback(connect)
+    def again(failure: "Failure") -> "Failure | Deferred[Any]":
+        nonlocal left
+        left -= 1
+        if not isinstance(failure.exception, ConnectError):
+            return failure
+        waiting: Deferred[Any] = Deferred(lambda _: timer.cancel())
+        timer = reactor.call_later(RETRY_PAUSE, waiting.callback, None)
+        return waiting.add_callback(connect)
+
+    connecting = maybe_deferred(connect) if after is None else after.add_callback(connect)
 
     def give_up(_: object) -> None:
         connecting.cancel()
@@ -164,6 +250,8 @@ def open_connection(
         else:
             opening.errback(outcome)
 
+    if way is not None:
+        connection.logged_in.add_errback(way.explain)
     connection.logged_in.add_both(done)
     connecting.add_callbacks(lambda _: connection.connected(), failed)
     return opening

@@ -22,6 +22,7 @@ Terminal = Literal["no", "yes", "force", "auto"]
 PublicKeys = Literal["no", "yes", "unbound", "host-bound"]
 
 _METHODS = ("publickey", "keyboard-interactive", "password", "none", "hostbased", "gssapi-with-mic")
+FACILITIES = ("daemon", "user", "auth", "authpriv", *(f"local{number}" for number in range(8)))
 #: Milliseconds between two packets of somebody's typing where nothing else is said (OpenSSH's too).
 KEYSTROKE_INTERVAL = 20
 
@@ -46,6 +47,7 @@ class Keyword(NamedTuple):
     spelled: str
     attribute: str
     read: Callable[[Line], Any]
+    meaning: str  #: for the documentation
 
 
 class Listed(NamedTuple):
@@ -53,6 +55,7 @@ class Listed(NamedTuple):
 
     spelled: str
     add: "Callable[[ClientOptions, Line, bool], None]"
+    meaning: str
 
 
 # Words.
@@ -377,104 +380,337 @@ def _refuse(options: "ClientOptions", line: Line, active: bool) -> None:
 KEYWORDS: dict[str, Keyword] = {
     keyword.spelled.lower(): keyword
     for keyword in (
-        Keyword("AddKeysToAgent", "add_keys_to_agent", _agent_adding),
-        Keyword("AddressFamily", "address_family", _one_of("any", "inet", "inet6")),
-        Keyword("BatchMode", "batch_mode", flag),
-        Keyword("BindAddress", "bind_address", _text),
-        Keyword("BindInterface", "bind_interface", _text),
-        Keyword("CanonicalDomains", "canonical_domains", _domains),
-        Keyword("CanonicalizeFallbackLocal", "canonicalize_fallback_local", flag),
-        Keyword("CanonicalizeHostname", "canonicalize_hostname", _canonicalize),
-        Keyword("CanonicalizeMaxDots", "canonicalize_max_dots", number),
-        Keyword("CanonicalizePermittedCNAMEs", "canonicalize_permitted_cnames", _permitted_cnames),
-        Keyword("CASignatureAlgorithms", "ca_algorithms", _text),
-        Keyword("ChannelTimeout", "channel_timeouts", _channel_timeouts),
-        Keyword("CheckHostIP", "check_host_ip", flag),
-        Keyword("Ciphers", "ciphers", _text),
-        Keyword("ClearAllForwardings", "clear_all_forwardings", flag),
-        Keyword("Compression", "compression", flag),
-        Keyword("ConnectionAttempts", "connection_attempts", _attempts),
-        Keyword("ConnectTimeout", "connect_timeout", time),
-        Keyword("ControlMaster", "control_master", _one_of("yes", "no", "ask", "auto", "autoask")),
-        Keyword("ControlPath", "control_path", _optional),
-        Keyword("ControlPersist", "control_persist", _persist),
-        Keyword("EnableEscapeCommandline", "enable_escape_commandline", flag),
-        Keyword("EnableSSHKeysign", "enable_keysign", flag),
-        Keyword("EscapeChar", "escape_char", _escape_char),
-        Keyword("ExitOnForwardFailure", "exit_on_forward_failure", flag),
-        Keyword("FingerprintHash", "fingerprint_hash", _one_of("sha256", "md5")),
-        Keyword("ForkAfterAuthentication", "fork_after_authentication", flag),
-        Keyword("ForwardAgent", "forward_agent", _forward_agent),
-        Keyword("ForwardX11", "forward_x11", flag),
-        Keyword("ForwardX11Timeout", "forward_x11_timeout", time),
-        Keyword("ForwardX11Trusted", "forward_x11_trusted", flag),
-        Keyword("GatewayPorts", "gateway_ports", flag),
-        Keyword("GlobalKnownHostsFile", "global_known_hosts", _words),
-        Keyword("GSSAPIAuthentication", "gssapi_authentication", flag),
-        Keyword("GSSAPIClientIdentity", "gssapi_client_identity", _optional),
-        Keyword("GSSAPIDelegateCredentials", "gssapi_delegate_credentials", flag),
-        Keyword("GSSAPIServerIdentity", "gssapi_server_identity", _optional),
-        Keyword("GSSAPITrustDNS", "gssapi_trust_dns", flag),
-        Keyword("HashKnownHosts", "hash_known_hosts", flag),
-        Keyword("HostKeyAlgorithms", "host_key_algorithms", _text),
-        Keyword("HostKeyAlias", "host_key_alias", _text),
-        Keyword("HostbasedAcceptedAlgorithms", "hostbased_algorithms", _text),
-        Keyword("HostbasedAuthentication", "hostbased_authentication", flag),
-        Keyword("Hostname", "hostname", _text),
-        Keyword("IdentitiesOnly", "identities_only", flag),
-        Keyword("IdentityAgent", "identity_agent", _text),
-        Keyword("IgnoreUnknown", "ignore_unknown", _text),
-        Keyword("IPQoS", "ip_qos", _ip_qos),
-        Keyword("KbdInteractiveAuthentication", "interactive_authentication", flag),
-        Keyword("KbdInteractiveDevices", "interactive_devices", _text),
-        Keyword("KexAlgorithms", "key_exchanges", _text),
-        Keyword("KnownHostsCommand", "known_hosts_command", _rest),
-        Keyword("LocalCommand", "local_command", _rest),
-        Keyword("LogLevel", "log_level", log_level),
-        Keyword("MACs", "macs", _text),
-        Keyword("NoHostAuthenticationForLocalhost", "no_host_authentication_for_localhost", flag),
-        Keyword("NumberOfPasswordPrompts", "password_prompts", number),
-        Keyword("ObscureKeystrokeTiming", "obscure_keystroke_timing", _keystrokes),
-        Keyword("PasswordAuthentication", "password_authentication", flag),
-        Keyword("PermitLocalCommand", "permit_local_command", flag),
-        Keyword("PermitRemoteOpen", "permit_remote_open", _permit_remote_open),
-        Keyword("Port", "port", _port),
-        Keyword("PreferredAuthentications", "preferred_authentications", _methods),
-        Keyword("ProxyCommand", "proxy_command", _rest),
-        Keyword("ProxyJump", "proxy_jump", _proxy_jump),
-        Keyword("ProxyUseFdpass", "proxy_use_fdpass", flag),
-        Keyword("PubkeyAcceptedAlgorithms", "user_key_algorithms", _text),
-        Keyword("PubkeyAuthentication", "public_key_authentication", _public_keys),
-        Keyword("RekeyLimit", "rekey_limit", rekey_limit),
-        Keyword("RemoteCommand", "remote_command", _rest),
-        Keyword("RequestTTY", "request_tty", _one_of("no", "yes", "force", "auto")),
-        Keyword("RequiredRSASize", "required_rsa_size", number),
-        Keyword("RevokedHostKeys", "revoked_host_keys", _optional),
-        Keyword("ServerAliveCountMax", "server_alive_count", number),
-        Keyword("ServerAliveInterval", "server_alive_interval", time),
-        Keyword("SessionType", "session_type", _one_of("none", "subsystem", "default")),
-        Keyword("SetEnv", "set_env", _set_env),
-        Keyword("StdinNull", "stdin_null", flag),
-        Keyword("StreamLocalBindMask", "stream_local_bind_mask", _mask),
-        Keyword("StreamLocalBindUnlink", "stream_local_bind_unlink", flag),
-        Keyword("StrictHostKeyChecking", "strict_host_key_checking", _host_key_checking),
         Keyword(
-            "SyslogFacility",
-            "syslog_facility",
-            _one_of("daemon", "user", "auth", "authpriv", *(f"local{facility}" for facility in range(8))),
+            "AddKeysToAgent",
+            "add_keys_to_agent",
+            _agent_adding,
+            "keys read from files go into the agent that is used, for a time or with a question if asked",
         ),
-        Keyword("Tag", "tag", _text),
-        Keyword("TCPKeepAlive", "tcp_keepalive", flag),
-        Keyword("Tunnel", "tunnel", _one_of("yes", "no", "point-to-point", "ethernet")),
-        Keyword("TunnelDevice", "tunnel_device", _tunnel_device),
-        Keyword("UpdateHostKeys", "update_host_keys", _one_of("yes", "no", "ask")),
-        Keyword("User", "user", _text),
-        Keyword("UserKnownHostsFile", "user_known_hosts", _words),
-        Keyword("VerifyHostKeyDNS", "verify_host_key_dns", _one_of("yes", "no", "ask")),
-        Keyword("VersionAddendum", "version_addendum", _rest),
-        Keyword("VisualHostKey", "visual_host_key", flag),
-        Keyword("WarnWeakCrypto", "warn_weak_crypto", _weak_crypto),
-        Keyword("XAuthLocation", "xauth_location", _text),
+        Keyword(
+            "AddressFamily",
+            "address_family",
+            _one_of("any", "inet", "inet6"),
+            "which addresses to connect to",
+        ),
+        Keyword(
+            "BatchMode",
+            "batch_mode",
+            flag,
+            "ask nothing: no passwords, no passphrases, unknown host keys are refused",
+        ),
+        Keyword("BindAddress", "bind_address", _text, "the address to connect from"),
+        Keyword(
+            "BindInterface",
+            "bind_interface",
+            _text,
+            "the interface to connect from: its first address that fits",
+        ),
+        Keyword(
+            "CanonicalDomains", "canonical_domains", _domains, "domains in which a short name is looked up"
+        ),
+        Keyword(
+            "CanonicalizeFallbackLocal",
+            "canonicalize_fallback_local",
+            flag,
+            "go on with the name as it is where no domain has it",
+        ),
+        Keyword(
+            "CanonicalizeHostname",
+            "canonicalize_hostname",
+            _canonicalize,
+            "look short names up in CanonicalDomains; the files are then read again for the whole name",
+        ),
+        Keyword(
+            "CanonicalizeMaxDots", "canonicalize_max_dots", number, "names with more dots are not looked up"
+        ),
+        Keyword(
+            "CanonicalizePermittedCNAMEs",
+            "canonicalize_permitted_cnames",
+            _permitted_cnames,
+            "aliases that are followed: `names:names`",
+        ),
+        Keyword(
+            "CASignatureAlgorithms", "ca_algorithms", _text, "signatures of authorities that vouch for hosts"
+        ),
+        Keyword(
+            "ChannelTimeout",
+            "channel_timeouts",
+            _channel_timeouts,
+            "channels on which nothing happened so long are closed: `kind=time`",
+        ),
+        Keyword(
+            "CheckHostIP",
+            "check_host_ip",
+            flag,
+            "known_hosts must not contradict for the numeric address either",
+        ),
+        Keyword("Ciphers", "ciphers", _text, "list, or `+`, `-`, `^` and what changes in it"),
+        Keyword(
+            "ClearAllForwardings",
+            "clear_all_forwardings",
+            flag,
+            "none of the forwards of files and command line",
+        ),
+        Keyword("Compression", "compression", flag, "compress, once logged in"),
+        Keyword("ConnectionAttempts", "connection_attempts", _attempts, "tries to connect, a second apart"),
+        Keyword(
+            "ConnectTimeout",
+            "connect_timeout",
+            time,
+            "seconds to connect and to hear the server's identification",
+        ),
+        Keyword(
+            "ControlMaster",
+            "control_master",
+            _one_of("yes", "no", "ask", "auto", "autoask"),
+            "share this connection with later clients (ControlPath)",
+        ),
+        Keyword(
+            "ControlPath",
+            "control_path",
+            _optional,
+            "the socket by which connections are shared; tokens as `%C`",
+        ),
+        Keyword(
+            "ControlPersist",
+            "control_persist",
+            _persist,
+            "a shared connection stays when its first session has ended",
+        ),
+        Keyword("EnableEscapeCommandline", "enable_escape_commandline", flag, "`~C` opens a command line"),
+        Keyword("EnableSSHKeysign", "enable_keysign", flag, "hostbased logins may use ssh-keysign"),
+        Keyword(
+            "EscapeChar", "escape_char", _escape_char, "the character before `.`, `?` and their like; `none`"
+        ),
+        Keyword("ExitOnForwardFailure", "exit_on_forward_failure", flag, "end where a forward cannot be had"),
+        Keyword(
+            "FingerprintHash", "fingerprint_hash", _one_of("sha256", "md5"), "how fingerprints are shown"
+        ),
+        Keyword(
+            "ForkAfterAuthentication",
+            "fork_after_authentication",
+            flag,
+            "go into the background after the login (`-f`)",
+        ),
+        Keyword(
+            "ForwardAgent",
+            "forward_agent",
+            _forward_agent,
+            "programs there may use the agent here: `yes`, a socket, or a variable that names one",
+        ),
+        Keyword("ForwardX11", "forward_x11", flag, "programs there may use the display here"),
+        Keyword(
+            "ForwardX11Timeout",
+            "forward_x11_timeout",
+            time,
+            "untrusted programs may connect to the display so long",
+        ),
+        Keyword(
+            "ForwardX11Trusted",
+            "forward_x11_trusted",
+            flag,
+            "programs there may do all that programs here may with the display",
+        ),
+        Keyword(
+            "GatewayPorts",
+            "gateway_ports",
+            flag,
+            "forwards without an address listen on all addresses, not on loopback only",
+        ),
+        Keyword("GlobalKnownHostsFile", "global_known_hosts", _words, "the system's known hosts"),
+        Keyword(
+            "GSSAPIAuthentication",
+            "gssapi_authentication",
+            flag,
+            "log in by Kerberos and its like (extra `gssapi`)",
+        ),
+        Keyword("GSSAPIClientIdentity", "gssapi_client_identity", _optional, "whose credentials to use"),
+        Keyword(
+            "GSSAPIDelegateCredentials",
+            "gssapi_delegate_credentials",
+            flag,
+            "hand the credentials on to the server",
+        ),
+        Keyword(
+            "GSSAPIServerIdentity",
+            "gssapi_server_identity",
+            _optional,
+            "the name that the server's credentials must have",
+        ),
+        Keyword("GSSAPITrustDNS", "gssapi_trust_dns", flag, "ask for credentials of the canonical name"),
+        Keyword("HashKnownHosts", "hash_known_hosts", flag, "write names hashed into known_hosts"),
+        Keyword(
+            "HostKeyAlgorithms",
+            "host_key_algorithms",
+            _text,
+            "list, or what changes in it; by default keys that are known come first",
+        ),
+        Keyword("HostKeyAlias", "host_key_alias", _text, "the name to look for in known_hosts"),
+        Keyword(
+            "HostbasedAcceptedAlgorithms", "hostbased_algorithms", _text, "algorithms of hostbased logins"
+        ),
+        Keyword("HostbasedAuthentication", "hostbased_authentication", flag, "log in by this host's key"),
+        Keyword(
+            "Hostname",
+            "hostname",
+            _text,
+            "the name or address to connect to; `%h` is the name that was typed",
+        ),
+        Keyword("IdentitiesOnly", "identities_only", flag, "of an agent's keys only those that are named"),
+        Keyword(
+            "IdentityAgent",
+            "identity_agent",
+            _text,
+            "the agent's socket; `none`, `SSH_AUTH_SOCK`, `$VARIABLE`",
+        ),
+        Keyword("IgnoreUnknown", "ignore_unknown", _text, "patterns of keywords that may be unknown"),
+        Keyword("IPQoS", "ip_qos", _ip_qos, "class of service of interactive sessions and of the rest"),
+        Keyword(
+            "KbdInteractiveAuthentication", "interactive_authentication", flag, "answer a server's questions"
+        ),
+        Keyword("KbdInteractiveDevices", "interactive_devices", _text, "which kinds of questions to prefer"),
+        Keyword("KexAlgorithms", "key_exchanges", _text, "list, or what changes in it"),
+        Keyword(
+            "KnownHostsCommand",
+            "known_hosts_command",
+            _rest,
+            "a command that prints lines of known_hosts; tokens `%C %H %I %K %t` and more",
+        ),
+        Keyword(
+            "LocalCommand",
+            "local_command",
+            _rest,
+            "run here after the login, where PermitLocalCommand is yes",
+        ),
+        Keyword("LogLevel", "log_level", log_level, "how much to say"),
+        Keyword("MACs", "macs", _text, "list, or what changes in it"),
+        Keyword(
+            "NoHostAuthenticationForLocalhost",
+            "no_host_authentication_for_localhost",
+            flag,
+            "any host key will do for this very machine",
+        ),
+        Keyword("NumberOfPasswordPrompts", "password_prompts", number, "how often to ask"),
+        Keyword(
+            "ObscureKeystrokeTiming",
+            "obscure_keystroke_timing",
+            _keystrokes,
+            "send what is typed at a steady pace: `interval:MILLISECONDS`",
+        ),
+        Keyword("PasswordAuthentication", "password_authentication", flag, "log in by password"),
+        Keyword("PermitLocalCommand", "permit_local_command", flag, "LocalCommand and `~C`'s `!` may run"),
+        Keyword(
+            "PermitRemoteOpen",
+            "permit_remote_open",
+            _permit_remote_open,
+            "where a remote SOCKS forward may connect to",
+        ),
+        Keyword("Port", "port", _port, "the port to connect to"),
+        Keyword(
+            "PreferredAuthentications", "preferred_authentications", _methods, "methods, in the order to try"
+        ),
+        Keyword("ProxyCommand", "proxy_command", _rest, "the connection is this command's input and output"),
+        Keyword("ProxyJump", "proxy_jump", _proxy_jump, "hosts to go through, in one process"),
+        Keyword("ProxyUseFdpass", "proxy_use_fdpass", flag, "ProxyCommand hands over a descriptor and ends"),
+        Keyword(
+            "PubkeyAcceptedAlgorithms",
+            "user_key_algorithms",
+            _text,
+            "list of signatures to log in with, or what changes in it",
+        ),
+        Keyword(
+            "PubkeyAuthentication",
+            "public_key_authentication",
+            _public_keys,
+            "log in by keys; `unbound` without the host's key in what is signed",
+        ),
+        Keyword("RekeyLimit", "rekey_limit", rekey_limit, "bytes, and time, after which new keys are made"),
+        Keyword("RemoteCommand", "remote_command", _rest, "what to run where nothing was typed"),
+        Keyword(
+            "RequestTTY", "request_tty", _one_of("no", "yes", "force", "auto"), "ask for a terminal there"
+        ),
+        Keyword(
+            "RequiredRSASize",
+            "required_rsa_size",
+            number,
+            "smaller RSA keys, of host or user, are refused; 2048 at least",
+        ),
+        Keyword(
+            "RevokedHostKeys", "revoked_host_keys", _optional, "keys that no host may have: a list or a KRL"
+        ),
+        Keyword(
+            "ServerAliveCountMax",
+            "server_alive_count",
+            number,
+            "questions without an answer, then the connection is given up",
+        ),
+        Keyword(
+            "ServerAliveInterval",
+            "server_alive_interval",
+            time,
+            "seconds of silence after which the server is asked",
+        ),
+        Keyword(
+            "SessionType",
+            "session_type",
+            _one_of("none", "subsystem", "default"),
+            "`none` (`-N`), `subsystem` (`-s`) or `default`",
+        ),
+        Keyword("SetEnv", "set_env", _set_env, "variables to send: `NAME=VALUE`"),
+        Keyword("StdinNull", "stdin_null", flag, "standard input is empty (`-n`)"),
+        Keyword(
+            "StreamLocalBindMask",
+            "stream_local_bind_mask",
+            _mask,
+            "permissions that sockets of forwards lack",
+        ),
+        Keyword(
+            "StreamLocalBindUnlink",
+            "stream_local_bind_unlink",
+            flag,
+            "remove a socket that lies where one is to be made",
+        ),
+        Keyword(
+            "StrictHostKeyChecking",
+            "strict_host_key_checking",
+            _host_key_checking,
+            "unknown host keys: refuse, ask, take; changed ones never pass but with `no`",
+        ),
+        Keyword("SyslogFacility", "syslog_facility", _one_of(*FACILITIES), "where messages go with `-y`"),
+        Keyword("Tag", "tag", _text, "a word for `Match tagged`"),
+        Keyword("TCPKeepAlive", "tcp_keepalive", flag, "let the kernel ask whether the other side is there"),
+        Keyword(
+            "Tunnel",
+            "tunnel",
+            _one_of("yes", "no", "point-to-point", "ethernet"),
+            "forward packets by a tun device (`-w`)",
+        ),
+        Keyword("TunnelDevice", "tunnel_device", _tunnel_device, "numbers of the devices here and there"),
+        Keyword(
+            "UpdateHostKeys",
+            "update_host_keys",
+            _one_of("yes", "no", "ask"),
+            "take further keys that a server proves to have into known_hosts",
+        ),
+        Keyword("User", "user", _text, "the name to log in as"),
+        Keyword(
+            "UserKnownHostsFile",
+            "user_known_hosts",
+            _words,
+            "the user's known hosts; the first is written to",
+        ),
+        Keyword(
+            "VerifyHostKeyDNS", "verify_host_key_dns", _one_of("yes", "no", "ask"), "look for SSHFP records"
+        ),
+        Keyword("VersionAddendum", "version_addendum", _rest, "text behind our name in the identification"),
+        Keyword("VisualHostKey", "visual_host_key", flag, "draw the host key"),
+        Keyword(
+            "WarnWeakCrypto",
+            "warn_weak_crypto",
+            _weak_crypto,
+            "warn of a connection that a quantum computer could read later",
+        ),
+        Keyword("XAuthLocation", "xauth_location", _text, "the program xauth"),
     )
 }
 
@@ -482,13 +718,15 @@ KEYWORDS: dict[str, Keyword] = {
 LISTS: dict[str, Listed] = {
     listed.spelled.lower(): listed
     for listed in (
-        Listed("CertificateFile", _certificate_file),
-        Listed("DynamicForward", _forward(DYNAMIC)),
-        Listed("IdentityFile", _identity_file),
-        Listed("LocalForward", _forward(LOCAL)),
-        Listed("RefuseConnection", _refuse),
-        Listed("RemoteForward", _forward(REMOTE)),
-        Listed("SendEnv", _send_env),
+        Listed("CertificateFile", _certificate_file, "certificates to offer with their keys"),
+        Listed("DynamicForward", _forward(DYNAMIC), "a SOCKS forward: listen here"),
+        Listed("IdentityFile", _identity_file, "keys to offer"),
+        Listed("LocalForward", _forward(LOCAL), "listen here, connect there"),
+        Listed("RefuseConnection", _refuse, "end with this text"),
+        Listed(
+            "RemoteForward", _forward(REMOTE), "listen there, connect here; without a destination by SOCKS"
+        ),
+        Listed("SendEnv", _send_env, "patterns of variables to send; `-` in front takes away"),
     )
 }
 

@@ -275,6 +275,10 @@ class ReactorCore:
 
     # -- threads ----------------------------------------------------------------------------------
 
+    def forked(self) -> None:
+        """Go on in a child process that has just been forked: the threads are the parent's."""
+        self._thread_pool = None
+
     def defer_to_thread(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> Deferred[_T]:
         """Run `function` in a thread of the pool."""
         self.check_open()

@@ -1,7 +1,9 @@
 """The escape character."""
 
 import pytest
-from sshkit_cli.escapes import EscapeFilter, shown
+from sshkit_cli.escapes import EscapeFilter
+
+from sshkit.config.shown import shown_character
 
 
 def typed(*pieces: bytes, character: int = 126) -> tuple[bytes, list[str]]:
@@ -37,5 +39,5 @@ def test_an_escape_counts_at_the_start_of_a_line_only(
 
 def test_another_character_may_escape() -> None:
     assert typed(b"~.\r\x1d.", character=29) == (b"~.\r", ["end"])
-    assert (shown(29), shown(126)) == ("^]", "~")
+    assert (shown_character(29), shown_character(126)) == ("^]", "~")
     assert EscapeFilter(29, {}).shown == "^]"

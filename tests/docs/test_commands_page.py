@@ -16,7 +16,7 @@ from sshkit_cli import (
     sync_options,
 )
 
-from sshkit.config import client_options, not_yet, sshd_keywords
+from sshkit.config import client_keywords, sshd_keywords
 from sshkit.sftp import server_options as sftp_server_options
 from tests.docs.pages import ROOT, section
 
@@ -34,22 +34,10 @@ def names(heading: str) -> set[str]:
     return {word.lower() for word in words}
 
 
-def of(kind: str) -> set[str]:
-    return {keyword for keyword, (found, _) in not_yet.NOT_YET.items() if found == kind}
-
-
 @pytest.mark.parametrize(
     ("heading", "keywords"),
     [
-        (
-            "Keywords that are obeyed",
-            {*client_options.KEYWORDS, *client_options.LISTS, "host", "match", "include"},
-        ),
-        ("Old names of these", set(client_options.ALIASES)),
-        ("Keywords that end the client with an error", of(not_yet.REFUSE)),
-        ("Keywords that get a warning", of(not_yet.SAY)),
-        ("Keywords without effect", of(not_yet.NOTE)),
-        ("Keywords that are gone from OpenSSH too", set(not_yet.GONE)),
+        ("Old names of these", set(client_keywords.ALIASES)),
         ("Keywords that the server obeys", {*sshd_keywords.OBEYED, "include"}),
         ("Old names of these keywords", set(sshd_keywords.ALIASES)),
         ("Keywords that the server accepts without effect", set(sshd_keywords.NO_EFFECT)),
@@ -81,12 +69,6 @@ def flags(heading: str) -> set[str]:
 def test_the_flags_of_the_client_are_those_of_the_code() -> None:
     taken = {*options._KEYWORDS, *options._SWITCHES, *options._OTHERS, *options._OTHERS_WITH_ARGUMENT}
     assert flags("sshkit-client") == taken
-    refused = next(
-        text
-        for text in section(PAGE, "sshkit-client").split("\n\n")
-        if text.startswith("Not there yet, and refused by name")
-    )
-    assert set(re.findall(r"`-(\w)`", refused)) == {*options._NOT_YET, *options._NOT_YET_WITH_ARGUMENT}
 
 
 def test_the_flags_of_the_server_are_those_of_its_usage() -> None:
