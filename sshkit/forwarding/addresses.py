@@ -80,19 +80,20 @@ def path_bytes(place: UnixPlace) -> bytes:
 
 def tcp_place(host: str, port: int, listening: bool = False) -> TcpPlace:
     """Return the place of a host and a port; InvalidAddress if they can be none."""
-    return _tcp(host, str(port), f"{host}:{port}", listening)
+    if not 0 <= port <= MAX_PORT:
+        raise InvalidAddress(f"{quoted(host)}: {port} is not a port")
+    if listening:
+        host = "" if host == "*" else host
+    elif not port:
+        raise InvalidAddress(f"{quoted(host)}: port 0 is none to connect to")
+    elif not host:
+        raise InvalidAddress(f"port {port}: a host is missing")
+    if not host.isprintable() or " " in host or len(host) > MAX_HOST or host.startswith("-"):
+        raise InvalidAddress(f"{quoted(host)} is not a host")
+    return TcpPlace(host, port)
 
 
 def _tcp(host: str, port_text: str, text: str, listening: bool) -> TcpPlace:
     if not (port_text.isascii() and port_text.isdigit()) or len(port_text) > 5 or int(port_text) > MAX_PORT:
         raise InvalidAddress(f"{quoted(text)}: {quoted(port_text)} is not a port")
-    port = int(port_text)
-    if listening:
-        host = "" if host == "*" else host
-    elif not port:
-        raise InvalidAddress(f"{quoted(text)}: port 0 is none to connect to")
-    elif not host:
-        raise InvalidAddress(f"{quoted(text)}: a host is missing")
-    if not host.isprintable() or " " in host or len(host) > MAX_HOST or host.startswith("-"):
-        raise InvalidAddress(f"{quoted(text)}: {quoted(host)} is not a host")
-    return TcpPlace(host, port)
+    return tcp_place(host, int(port_text), listening)

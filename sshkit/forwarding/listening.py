@@ -79,6 +79,13 @@ class Arrival(SocketEnd):
             return
         open_for(source.connection, source.kind, source.body(transport), self, Pump(self))
 
+    def begin(self) -> None:
+        """Read, and at once: whoever connected has mostly sent something while the channel was opened."""
+        super().begin()
+        read = getattr(self.transport, "read_ready", None)
+        if read is not None:
+            read()
+
 
 def open_for(connection: "Connection", kind: str, body: bytes, end: Any, pump: Pump) -> None:
     """Open a channel for a socket that waits; where there is none, the socket is refused."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sshkit.interfaces import receive_into_buffer
 from sshkit.ssh.connection.protocol import ChannelProtocol
-from sshkit.ssh.transport.buffers import FREE_LARGE, FREE_SMALL, LARGE, SMALL, take
+from sshkit.ssh.transport.buffers import FREE_LARGE, FREE_SMALL, LARGE, SMALL, give, take
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Transport
@@ -97,6 +97,7 @@ class SocketEnd:
     def eof_received(self) -> bool:
         """Pass the end on; the other direction stays open."""
         self.ended = True
+        self._give_back()
         channel = self.channel
         if channel is not None:
             channel.write_eof()
@@ -114,7 +115,7 @@ class SocketEnd:
 
     def connection_lost(self, error: BaseException | None) -> None:
         self.tally.ends.discard(self)
-        self._buffer = None
+        self._give_back()
         channel, self.channel = self.channel, None
         if channel is None:
             return
@@ -122,6 +123,16 @@ class SocketEnd:
             channel.abort()
         channel.resume_reading()  # what it holds goes nowhere, and its window is no longer ours to keep
         channel.close()
+
+    def begin(self) -> None:
+        """Read: the channel is open."""
+        self.transport.resume_reading()
+
+    def _give_back(self) -> None:
+        """Let go of a buffer into which nothing was received."""
+        buffer, self._buffer = self._buffer, None
+        if buffer is not None:
+            give(buffer)
 
     def open_failed(self, failure: object) -> None:
         """Refuse: nobody is at the other end of the channel."""
@@ -144,7 +155,7 @@ class Pump(ChannelProtocol):
             channel.close()
             return
         end.channel = channel
-        end.transport.resume_reading()
+        end.begin()
 
     def data_received(self, data: memoryview) -> None:
         self.tally.bytes_in += len(data)
@@ -153,8 +164,11 @@ class Pump(ChannelProtocol):
     def eof_received(self) -> None:
         end = self.end
         end.finished = True
-        end.transport.write_eof()
-        if end.ended and end.channel is not None:
+        if not end.ended:
+            end.transport.write_eof()
+            return
+        end.transport.close()  # as good as an end of our direction, for a call of the system less
+        if end.channel is not None:
             end.channel.close()
 
     def pause_writing(self) -> None:

@@ -75,7 +75,6 @@ class ServerForwards:
         if refusal is not None:
             self._log("info", f"a connection to {shown(place)} was refused: {refusal}")
             raise ChannelOpenFailed(PROHIBITED, "open failed")
-        self._log("debug", f"connecting to {shown(place)}")
         return connect_channel(self._reactor, place, self.tally)
 
     def global_requested(self, kind: str, body: bytes) -> "bytes | Deferred[bytes] | None":

@@ -5,6 +5,7 @@ is the hot path of sending: one call into the PacketWriter where window and netw
 """
 
 from collections import deque
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from sshkit.deferred import Deferred, Failure, fail
@@ -12,8 +13,8 @@ from sshkit.ssh.connection import channel_states as states
 from sshkit.ssh.connection.window import INITIAL, MAX_WINDOW, grown, shrunk, threshold
 from sshkit.ssh.errors import ChannelClosed, ChannelRequestFailed, LocalProtocolError, RemoteProtocolError
 from sshkit.ssh.messages.connection import (
-    ChannelClose,
-    ChannelEof,
+    CHANNEL_CLOSE,
+    CHANNEL_EOF,
     ChannelFailure,
     ChannelRequest,
     ChannelSuccess,
@@ -29,6 +30,7 @@ LOW_WATER = 16 * 1024
 MAX_UNANSWERED = 128  #: requests of the peer whose answers are not decided yet
 MAX_PIECES = 64  #: pieces that wait for a paused reader in the order of both streams; then each grows alone
 UNKNOWN_KIND = 2  #: any kind of extended data that means nothing: counted, and dropped
+pack_number = Struct(">BI").pack  #: the whole of EOF and CLOSE: number, recipient
 END = -1  #: stands where the kind of a piece would be: the peer's EOF
 
 
@@ -233,7 +235,7 @@ class Channel:
         sent = self.state == states.CLOSE_SENT
         self.state = states.advance(self.state, states.RECEIVE_CLOSE)
         if not sent:
-            self.writer.send(ChannelClose(self.peer).encode())
+            self.writer.send(pack_number(CHANNEL_CLOSE, self.peer))
         self.ended(None)
 
     def request_arrived(self, kind: str, want_reply: bool, body: bytes) -> None:
@@ -362,10 +364,10 @@ class Channel:
             return
         if self._eof_wanted and states.SENDS[self.state]:
             self.state = states.advance(self.state, states.SEND_EOF)
-            self.writer.send(ChannelEof(self.peer).encode())
+            self.writer.send(pack_number(CHANNEL_EOF, self.peer))
         if self._close_wanted and self.state < states.CLOSE_SENT:
             self.state = states.advance(self.state, states.SEND_CLOSE)
-            self.writer.send(ChannelClose(self.peer).encode())
+            self.writer.send(pack_number(CHANNEL_CLOSE, self.peer))
 
     def _keep(self, kind: int, data: memoryview) -> None:
         """Put data into the inbox of a paused reader."""

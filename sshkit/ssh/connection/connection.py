@@ -36,6 +36,8 @@ MAX_GLOBAL_REQUESTS = 64  #: of the peer, not answered yet (R26)
 MAX_PEER_PACKET = 128 * 1024  #: bytes of data in one packet of ours, however much the peer would take
 TWO = Struct(">II")
 unpack_two = TWO.unpack_from
+unpack_one = Struct(">I").unpack_from
+pack_confirmation = Struct(">BIIII").pack  #: without a body
 UNDECIDED: Final = False  #: stands where the body of an answer will be
 DATA_OVERHEAD = 9  #: bytes of CHANNEL_DATA before the data: number, recipient, size
 
@@ -203,11 +205,11 @@ class Connection:
 
     def channel_eof(self, payload: memoryview) -> None:
         """Take CHANNEL_EOF: no more data comes on this channel."""
-        self._find(messages.ChannelEof.decode(payload).recipient).eof_arrived()
+        self._find(recipient_of(payload, messages.ChannelEof)).eof_arrived()
 
     def channel_close(self, payload: memoryview) -> None:
         """Take CHANNEL_CLOSE: the peer is done with this channel."""
-        self._find(messages.ChannelClose.decode(payload).recipient).close_arrived()
+        self._find(recipient_of(payload, messages.ChannelClose)).close_arrived()
 
     def channel_request(self, payload: memoryview) -> None:
         """Take one CHANNEL_REQUEST; the channel's protocol decides."""
@@ -355,10 +357,8 @@ class Connection:
         number = self._next_free()
         channel = self.channels[number] = Channel(self, number, message.kind, protocol)
         channel.opened(message.sender, message.window, min(message.max_packet, MAX_PEER_PACKET))
-        self.layer.send(
-            messages.ChannelOpenConfirmation(
-                message.sender, channel.number, INITIAL, MAX_PACKET, b""
-            ).encode()
+        self.layer.writer.send(
+            pack_confirmation(messages.CHANNEL_OPEN_CONFIRMATION, message.sender, number, INITIAL, MAX_PACKET)
         )
         protocol.channel_opened(channel, message.body)
 
@@ -379,6 +379,14 @@ class Connection:
                 self.layer.send(messages.RequestFailure().encode())
         if not answers:
             self._answers = None
+
+
+def recipient_of(payload: memoryview, kind: type[messages.ChannelEof | messages.ChannelClose]) -> int:
+    """Return the channel of a message that says nothing else."""
+    if len(payload) != 5:
+        return kind.decode(payload).recipient  # raises, and says what is wrong
+    number: int = unpack_one(payload, 1)[0]
+    return number
 
 
 BOTH = {
