@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from sshkit.reactor.current import current as current_reactor
     from sshkit.reactor.running import run
     from sshkit.server.connection import LoginTimedOut
+    from sshkit.server.forward_policy import ForwardPolicy, ForwardRequest
     from sshkit.server.handler import Session
     from sshkit.server.limits import MaxStartups
     from sshkit.server.server import Server, Settings, serve
     from sshkit.server.sftp import SFTPService
     from sshkit.server.users import EveryUser, Users
+    from sshkit.sftp.attributes import Attributes
+    from sshkit.sftp.attributes_v4 import FullAttributes
     from sshkit.sftp.backends.archive import ArchiveBackend
     from sshkit.sftp.backends.fsspec_fs import FsspecBackend
     from sshkit.sftp.backends.local import LocalBackend
@@ -129,11 +132,14 @@ _HOMES = {
     "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ReactorClosed", "ResolveError"),
     "sshkit.reactor.running": ("run",),
     "sshkit.server.connection": ("LoginTimedOut",),
+    "sshkit.server.forward_policy": ("ForwardPolicy", "ForwardRequest"),
     "sshkit.server.handler": ("Session",),
     "sshkit.server.limits": ("MaxStartups",),
     "sshkit.server.server": ("Server", "Settings", "serve"),
     "sshkit.server.sftp": ("SFTPService",),
     "sshkit.server.users": ("EveryUser", "Users"),
+    "sshkit.sftp.attributes": ("Attributes",),
+    "sshkit.sftp.attributes_v4": ("FullAttributes",),
     "sshkit.sftp.backends.archive": ("ArchiveBackend",),
     "sshkit.sftp.backends.fsspec_fs": ("FsspecBackend",),
     "sshkit.sftp.backends.local": ("LocalBackend",),
@@ -228,6 +234,7 @@ __all__ = [
     "Algorithms",
     "ArchiveBackend",
     "Attempt",
+    "Attributes",
     "AuditEvent",
     "AuthenticationFailed",
     "CancelledError",
@@ -250,9 +257,12 @@ __all__ = [
     "Forward",
     "ForwardClosed",
     "ForwardError",
+    "ForwardPolicy",
     "ForwardRefused",
+    "ForwardRequest",
     "ForwardStream",
     "FsspecBackend",
+    "FullAttributes",
     "HostKeyChanged",
     "HostKeyNotVerified",
     "HostKeyRevoked",

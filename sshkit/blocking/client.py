@@ -3,7 +3,7 @@
 Timeouts are those of the library's own calls; what has none there takes one here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sshkit.blocking.thread import ReactorThread, shared
@@ -15,7 +15,12 @@ from sshkit.interfaces import TerminalSize
 from sshkit.ssh.channels.streams import StreamReader, StreamWriter
 
 if TYPE_CHECKING:
+    from sshkit.blocking.forwards import BlockingForward, BlockingStream
     from sshkit.blocking.sftp import BlockingSFTP
+    from sshkit.forwarding.addresses import Address
+    from sshkit.forwarding.client import StreamHandler
+    from sshkit.forwarding.forward import Forward
+    from sshkit.opening import Opening
 
 READ_TIMEOUT = 3600.0  #: seconds that a read or a write waits unless told otherwise
 
@@ -139,6 +144,40 @@ class BlockingConnection:
 
         client = self._thread.call(lambda: self.connection.sftp(**options), timeout=None)
         return BlockingSFTP(self._thread, client)
+
+    def forward_local(self, listen: "Address", destination: "Address", **options: Any) -> "BlockingForward":
+        """Listen here, connect from the server; takes what `ClientConnection.forward_local` takes."""
+        return self._forward(lambda: self.connection.forward_local(listen, destination, **options))
+
+    def forward_dynamic(self, listen: "Address", **options: Any) -> "BlockingForward":
+        """Listen here for SOCKS; takes what `ClientConnection.forward_dynamic` takes."""
+        return self._forward(lambda: self.connection.forward_dynamic(listen, **options))
+
+    def forward_remote(
+        self, listen: "Address", destination: "Address | StreamHandler", **options: Any
+    ) -> "BlockingForward":
+        """Listen at the server, connect from here; a handler runs in the reactor's thread."""
+        return self._forward(lambda: self.connection.forward_remote(listen, destination, **options))
+
+    def forward_remote_dynamic(
+        self, listen: "Address", permit: Sequence[str] | None = None, **options: Any
+    ) -> "BlockingForward":
+        """Listen at the server for SOCKS, connect from here."""
+        return self._forward(lambda: self.connection.forward_remote_dynamic(listen, permit, **options))
+
+    def open_connection(self, destination: "Address", **options: Any) -> "BlockingStream":
+        """Let the server connect; takes what `ClientConnection.open_connection` takes."""
+        from sshkit.blocking.forwards import BlockingStream
+
+        stream = self._thread.call(
+            lambda: self.connection.open_connection(destination, **options), timeout=None
+        )
+        return BlockingStream(self._thread, stream)
+
+    def _forward(self, start: "Callable[[], Opening[Forward]]") -> "BlockingForward":
+        from sshkit.blocking.forwards import BlockingForward
+
+        return BlockingForward(self._thread, self._thread.call(start, timeout=None))
 
     def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:
         """Close the connection; one that has ended, or is the parent process's, needs no closing."""
