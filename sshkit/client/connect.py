@@ -10,6 +10,7 @@ from sshkit.client.connection import LOGIN_TIMEOUT, ClientConnection
 from sshkit.client.credentials import AskAnswers, AskPassphrase, AskPassword, FileCredentials
 from sshkit.client.destination import check_port, check_user, parse_destination
 from sshkit.client.host_keys import GLOBAL_FILES, USER_FILES, Ask, HostKeyVerifier, Policy
+from sshkit.client.processor import has_fast_aes
 from sshkit.deferred import maybe_deferred
 from sshkit.opening import Opening
 from sshkit.reactor.errors import ConnectError
@@ -152,7 +153,7 @@ def connect(
         random_bytes=os.urandom,
         verifier=verifier,
         credentials=credentials,
-        algorithms=algorithms.with_host_keys(order),
+        algorithms=algorithms.with_host_keys(order).for_processor(fast_aes=has_fast_aes()),
         rekey_limits=rekey_limits,
         login_timeout=login_timeout,
         keepalive=keepalive,

@@ -1,7 +1,7 @@
 """Lists of algorithms as configuration files have them, for a program that does not have all of OpenSSH's.
 
-Called by the commands for Ciphers, MACs and their like.  A name that OpenSSH knows and sshkit does not is
-left out with a note, so that files which serve OpenSSH serve here too; a name that nobody knows is an error.
+Called by whoever obeys Ciphers, MACs and their like.  A name that OpenSSH knows and sshkit does not is left
+out with a note, so that files which serve OpenSSH serve here too; a name that nobody knows is an error.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,9 @@ from sshkit_keys.text import quoted
 
 from .parser import ConfigError, Setting
 
-_KEYS = (
-    "ssh-rsa",
-    "ssh-dss",
-    "ssh-rsa-cert-v01@openssh.com",
-    "ssh-dss-cert-v01@openssh.com",
+#: Signatures with SHA-1 or DSA: weak, and not there at all.
+_WEAK_KEYS = ("ssh-rsa", "ssh-dss", "ssh-rsa-cert-v01@openssh.com", "ssh-dss-cert-v01@openssh.com")
+_HARDWARE_KEYS = (
     "sk-ssh-ed25519@openssh.com",
     "sk-ssh-ed25519-cert-v01@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
@@ -23,37 +21,32 @@ _KEYS = (
     "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
 )
 
-#: Of users' keys only the weak ones are left out.
-_USER_KEYS = ("ssh-rsa", "ssh-dss", "ssh-rsa-cert-v01@openssh.com", "ssh-dss-cert-v01@openssh.com")
-
-#: What OpenSSH has or had and sshkit leaves out: weak, or not done yet.  The key is the keyword.
+#: What OpenSSH has or had and sshkit leaves out.  The key is the keyword.
 OTHERS: dict[str, tuple[str, ...]] = {
-    "Ciphers": ("3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc", "rijndael-cbc@lysator.liu.se", "none"),
+    "Ciphers": ("rijndael-cbc@lysator.liu.se", "none"),
     "MACs": (
-        "hmac-sha1",
         "hmac-sha1-96",
         "hmac-md5",
         "hmac-md5-96",
-        "umac-64@openssh.com",
-        "umac-128@openssh.com",
-        "hmac-sha1-etm@openssh.com",
         "hmac-sha1-96-etm@openssh.com",
         "hmac-md5-etm@openssh.com",
         "hmac-md5-96-etm@openssh.com",
-        "umac-64-etm@openssh.com",
-        "umac-128-etm@openssh.com",
     ),
-    "KexAlgorithms": (
-        "diffie-hellman-group1-sha1",
-        "diffie-hellman-group14-sha1",
-        "diffie-hellman-group18-sha512",
-        "diffie-hellman-group-exchange-sha1",
-        "diffie-hellman-group-exchange-sha256",
-        "sntrup761x25519-sha512",
-        "sntrup761x25519-sha512@openssh.com",
-    ),
-    "HostKeyAlgorithms": _KEYS,
-    "PubkeyAcceptedAlgorithms": _USER_KEYS,
+    "KexAlgorithms": ("diffie-hellman-group1-sha1",),  # 1024 bits: R14
+    "HostKeyAlgorithms": (*_WEAK_KEYS, *_HARDWARE_KEYS),
+    "PubkeyAcceptedAlgorithms": _WEAK_KEYS,
+    "HostbasedAcceptedAlgorithms": _WEAK_KEYS,
+    "CASignatureAlgorithms": ("ssh-rsa", "ssh-dss"),
+}
+#: The keyword -> which list of `sshkit.ssh.algorithms.Algorithms` it edits.
+CATEGORIES: dict[str, str] = {
+    "Ciphers": "ciphers",
+    "MACs": "macs",
+    "KexAlgorithms": "key_exchanges",
+    "HostKeyAlgorithms": "host_keys",
+    "PubkeyAcceptedAlgorithms": "user_keys",
+    "HostbasedAcceptedAlgorithms": "hostbased_keys",
+    "CASignatureAlgorithms": "ca_signatures",
 }
 
 
@@ -68,8 +61,9 @@ def usable_list(
     sign = text[0] if text[:1] in ("+", "-", "^") else ""
     kept: list[str] = []
     left_out: list[str] = []
+    weak = _by_name(keyword)
     for name in text.removeprefix(sign).split(","):
-        if any(fnmatchcase(candidate, name) for candidate in known):
+        if name in weak or any(fnmatchcase(candidate, name) for candidate in known):
             kept.append(name)
         elif any(fnmatchcase(candidate, name) for candidate in OTHERS[keyword]):
             left_out.append(name)
@@ -80,3 +74,10 @@ def usable_list(
     if not kept and not sign:
         raise ConfigError(f"{keyword}: none of {quoted(text)} is supported here", setting.place)
     return (sign + ",".join(kept) if kept else None), left_out
+
+
+def _by_name(keyword: str) -> Sequence[str]:
+    """Return the algorithms that are there for who asks by their whole names."""
+    from sshkit.ssh.algorithms import TABLES
+
+    return [entry.name for entry in TABLES[CATEGORIES[keyword]][1]]

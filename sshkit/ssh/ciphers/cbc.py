@@ -138,7 +138,7 @@ class CBCMteOpener(CBCOpener):
             (length,) = LENGTH.unpack_from(buffer, start)
             if (length + 4) % block or not max(block, 16) - 4 <= length <= MAX_PACKET_LENGTH:
                 self._fail(buffer, start, end)
-            return None
+                return None
             self._length = length
         last = start + 4 + length
         after = last + self._tag_size
