@@ -11,6 +11,8 @@ from sshkit.deferred import Deferred, Failure
 from sshkit.opening import Opening
 from sshkit.sftp.client import SFTPClient
 from sshkit.sftp.client_session import TIMEOUT
+from sshkit.sftp.dialect_v3 import V3_AS_DRAFTED
+from sshkit.sftp.symlinks import as_drafted
 from sshkit.ssh.channels.session import ExecRequest, SubsystemRequest
 
 WIDER = 2  #: times that the first window is doubled
@@ -39,6 +41,9 @@ def open_sftp(
         clock, defer_to_thread=defer, random_bytes=os.urandom, timeout=timeout, versions=versions
     )
     session = client.session
+    layer = connection.layer
+    if as_drafted(layer.our_identification, layer.peer_identification):
+        session.dialect = V3_AS_DRAFTED
 
     def opened(channel: "Channel") -> Deferred[None]:
         if command is None:

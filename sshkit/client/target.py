@@ -18,6 +18,7 @@ from sshkit.config.ssh_config import ConfigFile, expand_hostname, load_client_op
 from sshkit.config.tokens import Facts, Tokens
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.errors import LocalProtocolError
+from sshkit.ssh.transport.layer import IDENTIFICATION
 from sshkit.ssh.transport.rekeying import RekeyLimits
 
 SYSTEM_FOLDER = "/etc/ssh"
@@ -87,8 +88,6 @@ def local_facts(command: str = "") -> Facts:
     """Return what is true of this user and machine; `command` is what is to be run there."""
     from pwd import getpwuid
 
-    from sshkit import __version__
-
     uid = os.getuid()
     try:
         entry = getpwuid(uid)
@@ -102,7 +101,7 @@ def local_facts(command: str = "") -> Facts:
         os.uname().nodename,
         os.environ,
         command,
-        f"sshkit_{__version__}",
+        IDENTIFICATION.decode("ascii").removeprefix("SSH-2.0-"),
         _run_command,
         _addresses,
         _canonical,

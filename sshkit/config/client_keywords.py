@@ -5,40 +5,17 @@ is here, in `without_effect`, or opens a block (Host, Match, Include) and so bel
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sshkit_keys.text import printable, quoted
 
-from .forwards import DYNAMIC, LOCAL, REMOTE, Endpoint, Forward, InvalidForward, parse_forward
+from . import client_values as read
+from .forwards import DYNAMIC, LOCAL, REMOTE, Forward, InvalidForward, parse_forward
 from .parser import Line, Setting
-from .service_classes import SERVICE_CLASSES
-from .values import FLAGS, choice, flag, log_level, number, rekey_limit, seconds_of, time
+from .values import flag, log_level, number, rekey_limit, time
 
 if TYPE_CHECKING:
     from .client_options import ClientOptions
-
-Checking = Literal["strict", "ask", "accept-new", "off"]
-Terminal = Literal["no", "yes", "force", "auto"]
-PublicKeys = Literal["no", "yes", "unbound", "host-bound"]
-
-_METHODS = ("publickey", "keyboard-interactive", "password", "none", "hostbased", "gssapi-with-mic")
-FACILITIES = ("daemon", "user", "auth", "authpriv", *(f"local{number}" for number in range(8)))
-#: Milliseconds between two packets of somebody's typing where nothing else is said (OpenSSH's too).
-KEYSTROKE_INTERVAL = 20
-
-
-class AgentAdding(NamedTuple):
-    """What becomes of a key that was read from a file (AddKeysToAgent)."""
-
-    when: str = "no"  #: "no", "yes" or "ask"
-    confirm: bool = False
-    lifetime: int | None = None  #: seconds
-
-    def __str__(self) -> str:
-        words = ["confirm"] if self.confirm else []
-        if self.lifetime is not None:
-            words.append(str(self.lifetime))
-        return " ".join(words) or self.when
 
 
 class Keyword(NamedTuple):
@@ -56,265 +33,6 @@ class Listed(NamedTuple):
     spelled: str
     add: "Callable[[ClientOptions, Line, bool], None]"
     meaning: str
-
-
-# Words.
-
-
-def _text(line: Line) -> str:
-    return line.one()
-
-
-def _optional(line: Line) -> str | None:
-    word = line.one()
-    return None if word.lower() == "none" else word
-
-
-def _words(line: Line) -> tuple[str, ...]:
-    words = line.some()
-    if "none" in (word.lower() for word in words):
-        if len(words) > 1:
-            line.fail(f'{line.spelled}: "none" stands alone')
-        return ()
-    return tuple(words)
-
-
-def _rest(line: Line) -> str | None:
-    """Return a command: everything up to the end of the line, quotes and all."""
-    text = line.rest.strip()
-    if not text:
-        line.fail(f"missing argument for {line.spelled}")
-    return None if text.lower() == "none" else text
-
-
-def _one_of(*choices: str) -> Callable[[Line], str]:
-    """Return what reads one of `choices`, with true and false for yes and no."""
-    table = {name: name for name in choices}
-    for spelled, name in (("true", "yes"), ("false", "no")):
-        if name in table:
-            table[spelled] = name
-
-    def read(line: Line) -> str:
-        return choice(line, table)
-
-    return read
-
-
-def _port(line: Line) -> int:
-    return number(line, 1, 65535)
-
-
-def _attempts(line: Line) -> int:
-    return number(line, 1)
-
-
-def _mask(line: Line) -> int:
-    word = line.one()
-    if not word or len(word) > 4 or word.strip("01234567"):
-        line.fail(f"{line.spelled}: {quoted(word)} is not an octal number up to 0777")
-    return int(word, 8) & 0o777
-
-
-# Login and trust.
-
-
-def _host_key_checking(line: Line) -> Checking:
-    choices: dict[str, Checking] = {
-        "yes": "strict",
-        "no": "off",
-        "ask": "ask",
-        "accept-new": "accept-new",
-        "off": "off",
-        "true": "strict",
-        "false": "off",
-    }
-    return choice(line, choices)
-
-
-def _public_keys(line: Line) -> PublicKeys:
-    choices: dict[str, PublicKeys] = {
-        "yes": "yes",
-        "no": "no",
-        "unbound": "unbound",
-        "host-bound": "host-bound",
-        "true": "yes",
-        "false": "no",
-    }
-    return choice(line, choices)
-
-
-def _methods(line: Line) -> tuple[str, ...]:
-    names = tuple(name for name in line.one().split(",") if name)
-    for name in names:
-        if name not in _METHODS:
-            line.fail(f"{line.spelled}: unknown method {quoted(name)}; known: {', '.join(_METHODS)}")
-    return names
-
-
-def _agent_adding(line: Line) -> AgentAdding:
-    """Return ``yes|no|ask|confirm [TIME]|TIME``."""
-    words = line.some()
-    first = words[0].lower()
-    if first == "confirm" and len(words) == 2:
-        return AgentAdding("yes", True, seconds_of(words[1], line))
-    if len(words) > 1:
-        line.fail(f"more than one argument for {line.spelled}")
-    if first in FLAGS:
-        return AgentAdding("yes" if FLAGS[first] else "no")
-    if first == "ask":
-        return AgentAdding("ask")
-    if first == "confirm":
-        return AgentAdding("yes", True)
-    return AgentAdding("yes", False, seconds_of(words[0], line))
-
-
-def _forward_agent(line: Line) -> str | None:
-    word = line.one()
-    known = FLAGS.get(word.lower())
-    return word if known is None else "yes" if known else None
-
-
-def _permitted_cnames(line: Line) -> tuple[tuple[str, str], ...]:
-    rules: list[tuple[str, str]] = []
-    for word in _words(line):
-        source, colon, target = word.partition(":")
-        if not colon or not source or not target or ":" in target:
-            line.fail(f"{line.spelled}: {quoted(word)} is not NAMES:NAMES")
-        rules.append((source.lower(), target.lower()))
-    return tuple(rules)
-
-
-def _domains(line: Line) -> tuple[str, ...]:
-    domains = _words(line)
-    for domain in domains:
-        if not domain.strip(".") or any(char in domain for char in "*?!/:@ "):
-            line.fail(f"{line.spelled}: {quoted(domain)} is not a domain")
-    return tuple(domain.strip(".").lower() for domain in domains)
-
-
-def _canonicalize(line: Line) -> str:
-    return choice(line, {"yes": "yes", "no": "no", "true": "yes", "false": "no", "always": "always"})
-
-
-def _weak_crypto(line: Line) -> bool:
-    """Return whether to warn; names of single warnings may stand in place of yes."""
-    return choice(line, {**FLAGS, "no-pq-kex": True})
-
-
-# The session.
-
-
-def _escape_char(line: Line) -> int | None:
-    """Return a character's number: one character, ``^`` and a letter, or ``none``."""
-    word = line.one()
-    if word.lower() == "none":
-        return None
-    if len(word) == 2 and word[0] == "^" and 64 <= ord(word[1].upper()) < 128:
-        return ord(word[1].upper()) & 31
-    if len(word) != 1 or ord(word) > 127:
-        line.fail(f'{line.spelled}: {quoted(word)} is not a character, "^" with a letter, or "none"')
-    return ord(word)
-
-
-def _keystrokes(line: Line) -> int:
-    """Return milliseconds: ``yes``, ``no`` or ``interval:N``."""
-    word = line.one()
-    known = FLAGS.get(word.lower())
-    if known is not None:
-        return KEYSTROKE_INTERVAL if known else 0
-    name, _, interval = word.partition(":")
-    if name.lower() != "interval" or not interval.isdecimal() or not 1 <= int(interval) <= 1000:
-        line.fail(f"{line.spelled}: {quoted(word)} is not yes, no, or interval:MILLISECONDS (1 to 1000)")
-    return int(interval)
-
-
-def _channel_timeouts(line: Line) -> tuple[tuple[str, int], ...]:
-    limits: list[tuple[str, int]] = []
-    for word in _words(line):
-        kind, equals, text = word.partition("=")
-        if not equals or not kind:
-            line.fail(f"{line.spelled}: {quoted(word)} is not KIND=TIME")
-        limits.append((kind, seconds_of(text, line)))
-    return tuple(limits)
-
-
-def _set_env(line: Line) -> tuple[str, ...]:
-    names: dict[str, str] = {}
-    for word in line.some():
-        name, equals, _ = word.partition("=")
-        if not equals or not name or "\0" in word:
-            line.fail(f"{line.spelled}: {quoted(word)} is not NAME=VALUE")
-        names.setdefault(name, word)
-    return tuple(names.values())
-
-
-# The way there.
-
-
-def _ip_qos(line: Line) -> tuple[int | None, int | None]:
-    """Return the classes for sessions and for the rest; one word is both."""
-    classes: list[int | None] = []
-    for word in line.some():
-        if word.lower() in SERVICE_CLASSES:
-            classes.append(SERVICE_CLASSES[word.lower()])
-        else:
-            try:
-                classes.append(int(word, 0))
-            except ValueError:
-                classes.append(-1)
-            if not 0 <= (classes[-1] or 0) <= 255:
-                line.fail(f"{line.spelled}: {quoted(word)} is no class of service, such as ef, af21 or none")
-    if len(classes) > 2:
-        line.fail(f"more than two arguments for {line.spelled}")
-    return classes[0], classes[-1]
-
-
-def _persist(line: Line) -> int | None:
-    word = line.one()
-    known = FLAGS.get(word.lower())
-    if known is not None:
-        return 0 if known else None
-    return seconds_of(word, line)
-
-
-def _proxy_jump(line: Line) -> tuple[str, ...]:
-    text = _rest(line)
-    if text is None:
-        return ()
-    hops = tuple(hop.strip() for hop in text.strip('"').split(","))
-    for hop in hops:
-        if not hop or any(char in hop for char in " \t'\"`$"):
-            line.fail(f"{line.spelled}: {quoted(hop)} is not [user@]host[:port]")
-    return hops
-
-
-def _tunnel_device(line: Line) -> tuple[int | None, int | None]:
-    """Return the numbers of the devices here and there; None: any."""
-    word = line.one()
-    numbers: list[int | None] = []
-    for part in word.lower().split(":"):
-        if part != "any" and (not part.isdecimal() or int(part) > 0x7FFFFFFB):
-            line.fail(f"{line.spelled}: {quoted(word)} is not LOCAL[:REMOTE], with numbers or any")
-        numbers.append(None if part == "any" else int(part))
-    if len(numbers) > 2:
-        line.fail(f"{line.spelled}: {quoted(word)} is not LOCAL[:REMOTE], with numbers or any")
-    return numbers[0], numbers[1] if len(numbers) > 1 else None
-
-
-def _permit_remote_open(line: Line) -> tuple[Endpoint, ...] | None:
-    """Return where connections of a remote dynamic forward may go; port 0 is any; None: anywhere."""
-    words = line.some()
-    if len(words) == 1 and words[0].lower() in ("any", "none"):
-        return None if words[0].lower() == "any" else ()
-    places: list[Endpoint] = []
-    for word in words:
-        host, colon, port = word.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        wild = port == "*"
-        if not colon or not host or not (wild or (port.isdecimal() and 1 <= int(port) <= 65535)):
-            line.fail(f"{line.spelled}: {quoted(word)} is not host:port")
-        places.append(Endpoint(host, 0 if wild else int(port)))
-    return tuple(places)
 
 
 # Lists.
@@ -383,13 +101,13 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "AddKeysToAgent",
             "add_keys_to_agent",
-            _agent_adding,
+            read.agent_adding,
             "keys read from files go into the agent that is used, for a time or with a question if asked",
         ),
         Keyword(
             "AddressFamily",
             "address_family",
-            _one_of("any", "inet", "inet6"),
+            read.one_of("any", "inet", "inet6"),
             "which addresses to connect to",
         ),
         Keyword(
@@ -398,15 +116,18 @@ KEYWORDS: dict[str, Keyword] = {
             flag,
             "ask nothing: no passwords, no passphrases, unknown host keys are refused",
         ),
-        Keyword("BindAddress", "bind_address", _text, "the address to connect from"),
+        Keyword("BindAddress", "bind_address", read.text, "the address to connect from"),
         Keyword(
             "BindInterface",
             "bind_interface",
-            _text,
+            read.text,
             "the interface to connect from: its first address that fits",
         ),
         Keyword(
-            "CanonicalDomains", "canonical_domains", _domains, "domains in which a short name is looked up"
+            "CanonicalDomains",
+            "canonical_domains",
+            read.domains,
+            "domains in which a short name is looked up",
         ),
         Keyword(
             "CanonicalizeFallbackLocal",
@@ -417,7 +138,7 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "CanonicalizeHostname",
             "canonicalize_hostname",
-            _canonicalize,
+            read.canonicalize,
             "look short names up in CanonicalDomains; the files are then read again for the whole name",
         ),
         Keyword(
@@ -426,16 +147,19 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "CanonicalizePermittedCNAMEs",
             "canonicalize_permitted_cnames",
-            _permitted_cnames,
+            read.permitted_cnames,
             "aliases that are followed: `names:names`",
         ),
         Keyword(
-            "CASignatureAlgorithms", "ca_algorithms", _text, "signatures of authorities that vouch for hosts"
+            "CASignatureAlgorithms",
+            "ca_algorithms",
+            read.text,
+            "signatures of authorities that vouch for hosts",
         ),
         Keyword(
             "ChannelTimeout",
             "channel_timeouts",
-            _channel_timeouts,
+            read.channel_timeouts,
             "channels on which nothing happened so long are closed: `kind=time`",
         ),
         Keyword(
@@ -444,7 +168,7 @@ KEYWORDS: dict[str, Keyword] = {
             flag,
             "known_hosts must not contradict for the numeric address either",
         ),
-        Keyword("Ciphers", "ciphers", _text, "list, or `+`, `-`, `^` and what changes in it"),
+        Keyword("Ciphers", "ciphers", read.text, "list, or `+`, `-`, `^` and what changes in it"),
         Keyword(
             "ClearAllForwardings",
             "clear_all_forwardings",
@@ -452,7 +176,9 @@ KEYWORDS: dict[str, Keyword] = {
             "none of the forwards of files and command line",
         ),
         Keyword("Compression", "compression", flag, "compress, once logged in"),
-        Keyword("ConnectionAttempts", "connection_attempts", _attempts, "tries to connect, a second apart"),
+        Keyword(
+            "ConnectionAttempts", "connection_attempts", read.attempts, "tries to connect, a second apart"
+        ),
         Keyword(
             "ConnectTimeout",
             "connect_timeout",
@@ -462,29 +188,32 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "ControlMaster",
             "control_master",
-            _one_of("yes", "no", "ask", "auto", "autoask"),
+            read.one_of("yes", "no", "ask", "auto", "autoask"),
             "share this connection with later clients (ControlPath)",
         ),
         Keyword(
             "ControlPath",
             "control_path",
-            _optional,
+            read.optional,
             "the socket by which connections are shared; tokens as `%C`",
         ),
         Keyword(
             "ControlPersist",
             "control_persist",
-            _persist,
+            read.persist,
             "a shared connection stays when its first session has ended",
         ),
         Keyword("EnableEscapeCommandline", "enable_escape_commandline", flag, "`~C` opens a command line"),
         Keyword("EnableSSHKeysign", "enable_keysign", flag, "hostbased logins may use ssh-keysign"),
         Keyword(
-            "EscapeChar", "escape_char", _escape_char, "the character before `.`, `?` and their like; `none`"
+            "EscapeChar",
+            "escape_char",
+            read.escape_char,
+            "the character before `.`, `?` and their like; `none`",
         ),
         Keyword("ExitOnForwardFailure", "exit_on_forward_failure", flag, "end where a forward cannot be had"),
         Keyword(
-            "FingerprintHash", "fingerprint_hash", _one_of("sha256", "md5"), "how fingerprints are shown"
+            "FingerprintHash", "fingerprint_hash", read.one_of("sha256", "md5"), "how fingerprints are shown"
         ),
         Keyword(
             "ForkAfterAuthentication",
@@ -495,7 +224,7 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "ForwardAgent",
             "forward_agent",
-            _forward_agent,
+            read.forward_agent,
             "programs there may use the agent here: `yes`, a socket, or a variable that names one",
         ),
         Keyword("ForwardX11", "forward_x11", flag, "programs there may use the display here"),
@@ -517,14 +246,14 @@ KEYWORDS: dict[str, Keyword] = {
             flag,
             "forwards without an address listen on all addresses, not on loopback only",
         ),
-        Keyword("GlobalKnownHostsFile", "global_known_hosts", _words, "the system's known hosts"),
+        Keyword("GlobalKnownHostsFile", "global_known_hosts", read.words, "the system's known hosts"),
         Keyword(
             "GSSAPIAuthentication",
             "gssapi_authentication",
             flag,
             "log in by Kerberos and its like (extra `gssapi`)",
         ),
-        Keyword("GSSAPIClientIdentity", "gssapi_client_identity", _optional, "whose credentials to use"),
+        Keyword("GSSAPIClientIdentity", "gssapi_client_identity", read.optional, "whose credentials to use"),
         Keyword(
             "GSSAPIDelegateCredentials",
             "gssapi_delegate_credentials",
@@ -534,7 +263,7 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "GSSAPIServerIdentity",
             "gssapi_server_identity",
-            _optional,
+            read.optional,
             "the name that the server's credentials must have",
         ),
         Keyword("GSSAPITrustDNS", "gssapi_trust_dns", flag, "ask for credentials of the canonical name"),
@@ -542,48 +271,50 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "HostKeyAlgorithms",
             "host_key_algorithms",
-            _text,
+            read.text,
             "list, or what changes in it; by default keys that are known come first",
         ),
-        Keyword("HostKeyAlias", "host_key_alias", _text, "the name to look for in known_hosts"),
+        Keyword("HostKeyAlias", "host_key_alias", read.text, "the name to look for in known_hosts"),
         Keyword(
-            "HostbasedAcceptedAlgorithms", "hostbased_algorithms", _text, "algorithms of hostbased logins"
+            "HostbasedAcceptedAlgorithms", "hostbased_algorithms", read.text, "algorithms of hostbased logins"
         ),
         Keyword("HostbasedAuthentication", "hostbased_authentication", flag, "log in by this host's key"),
         Keyword(
             "Hostname",
             "hostname",
-            _text,
+            read.text,
             "the name or address to connect to; `%h` is the name that was typed",
         ),
         Keyword("IdentitiesOnly", "identities_only", flag, "of an agent's keys only those that are named"),
         Keyword(
             "IdentityAgent",
             "identity_agent",
-            _text,
+            read.text,
             "the agent's socket; `none`, `SSH_AUTH_SOCK`, `$VARIABLE`",
         ),
-        Keyword("IgnoreUnknown", "ignore_unknown", _text, "patterns of keywords that may be unknown"),
-        Keyword("IPQoS", "ip_qos", _ip_qos, "class of service of interactive sessions and of the rest"),
+        Keyword("IgnoreUnknown", "ignore_unknown", read.text, "patterns of keywords that may be unknown"),
+        Keyword("IPQoS", "ip_qos", read.ip_qos, "class of service of interactive sessions and of the rest"),
         Keyword(
             "KbdInteractiveAuthentication", "interactive_authentication", flag, "answer a server's questions"
         ),
-        Keyword("KbdInteractiveDevices", "interactive_devices", _text, "which kinds of questions to prefer"),
-        Keyword("KexAlgorithms", "key_exchanges", _text, "list, or what changes in it"),
+        Keyword(
+            "KbdInteractiveDevices", "interactive_devices", read.text, "which kinds of questions to prefer"
+        ),
+        Keyword("KexAlgorithms", "key_exchanges", read.text, "list, or what changes in it"),
         Keyword(
             "KnownHostsCommand",
             "known_hosts_command",
-            _rest,
+            read.rest_of_line,
             "a command that prints lines of known_hosts; tokens `%C %H %I %K %t` and more",
         ),
         Keyword(
             "LocalCommand",
             "local_command",
-            _rest,
+            read.rest_of_line,
             "run here after the login, where PermitLocalCommand is yes",
         ),
         Keyword("LogLevel", "log_level", log_level, "how much to say"),
-        Keyword("MACs", "macs", _text, "list, or what changes in it"),
+        Keyword("MACs", "macs", read.text, "list, or what changes in it"),
         Keyword(
             "NoHostAuthenticationForLocalhost",
             "no_host_authentication_for_localhost",
@@ -594,7 +325,7 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "ObscureKeystrokeTiming",
             "obscure_keystroke_timing",
-            _keystrokes,
+            read.keystrokes,
             "send what is typed at a steady pace: `interval:MILLISECONDS`",
         ),
         Keyword("PasswordAuthentication", "password_authentication", flag, "log in by password"),
@@ -602,32 +333,40 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "PermitRemoteOpen",
             "permit_remote_open",
-            _permit_remote_open,
+            read.permit_remote_open,
             "where a remote SOCKS forward may connect to",
         ),
-        Keyword("Port", "port", _port, "the port to connect to"),
+        Keyword("Port", "port", read.port, "the port to connect to"),
         Keyword(
-            "PreferredAuthentications", "preferred_authentications", _methods, "methods, in the order to try"
+            "PreferredAuthentications",
+            "preferred_authentications",
+            read.methods,
+            "methods, in the order to try",
         ),
-        Keyword("ProxyCommand", "proxy_command", _rest, "the connection is this command's input and output"),
-        Keyword("ProxyJump", "proxy_jump", _proxy_jump, "hosts to go through, in one process"),
+        Keyword(
+            "ProxyCommand",
+            "proxy_command",
+            read.rest_of_line,
+            "the connection is this command's input and output",
+        ),
+        Keyword("ProxyJump", "proxy_jump", read.proxy_jump, "hosts to go through, in one process"),
         Keyword("ProxyUseFdpass", "proxy_use_fdpass", flag, "ProxyCommand hands over a descriptor and ends"),
         Keyword(
             "PubkeyAcceptedAlgorithms",
             "user_key_algorithms",
-            _text,
+            read.text,
             "list of signatures to log in with, or what changes in it",
         ),
         Keyword(
             "PubkeyAuthentication",
             "public_key_authentication",
-            _public_keys,
+            read.public_keys,
             "log in by keys; `unbound` without the host's key in what is signed",
         ),
         Keyword("RekeyLimit", "rekey_limit", rekey_limit, "bytes, and time, after which new keys are made"),
-        Keyword("RemoteCommand", "remote_command", _rest, "what to run where nothing was typed"),
+        Keyword("RemoteCommand", "remote_command", read.rest_of_line, "what to run where nothing was typed"),
         Keyword(
-            "RequestTTY", "request_tty", _one_of("no", "yes", "force", "auto"), "ask for a terminal there"
+            "RequestTTY", "request_tty", read.one_of("no", "yes", "force", "auto"), "ask for a terminal there"
         ),
         Keyword(
             "RequiredRSASize",
@@ -636,7 +375,10 @@ KEYWORDS: dict[str, Keyword] = {
             "smaller RSA keys, of host or user, are refused; 2048 at least",
         ),
         Keyword(
-            "RevokedHostKeys", "revoked_host_keys", _optional, "keys that no host may have: a list or a KRL"
+            "RevokedHostKeys",
+            "revoked_host_keys",
+            read.optional,
+            "keys that no host may have: a list or a KRL",
         ),
         Keyword(
             "ServerAliveCountMax",
@@ -653,15 +395,15 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "SessionType",
             "session_type",
-            _one_of("none", "subsystem", "default"),
+            read.one_of("none", "subsystem", "default"),
             "`none` (`-N`), `subsystem` (`-s`) or `default`",
         ),
-        Keyword("SetEnv", "set_env", _set_env, "variables to send: `NAME=VALUE`"),
+        Keyword("SetEnv", "set_env", read.set_env, "variables to send: `NAME=VALUE`"),
         Keyword("StdinNull", "stdin_null", flag, "standard input is empty (`-n`)"),
         Keyword(
             "StreamLocalBindMask",
             "stream_local_bind_mask",
-            _mask,
+            read.mask,
             "permissions that sockets of forwards lack",
         ),
         Keyword(
@@ -673,44 +415,54 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword(
             "StrictHostKeyChecking",
             "strict_host_key_checking",
-            _host_key_checking,
+            read.host_key_checking,
             "unknown host keys: refuse, ask, take; changed ones never pass but with `no`",
         ),
-        Keyword("SyslogFacility", "syslog_facility", _one_of(*FACILITIES), "where messages go with `-y`"),
-        Keyword("Tag", "tag", _text, "a word for `Match tagged`"),
+        Keyword(
+            "SyslogFacility", "syslog_facility", read.one_of(*read.FACILITIES), "where messages go with `-y`"
+        ),
+        Keyword("Tag", "tag", read.text, "a word for `Match tagged`"),
         Keyword("TCPKeepAlive", "tcp_keepalive", flag, "let the kernel ask whether the other side is there"),
         Keyword(
             "Tunnel",
             "tunnel",
-            _one_of("yes", "no", "point-to-point", "ethernet"),
+            read.one_of("yes", "no", "point-to-point", "ethernet"),
             "forward packets by a tun device (`-w`)",
         ),
-        Keyword("TunnelDevice", "tunnel_device", _tunnel_device, "numbers of the devices here and there"),
+        Keyword("TunnelDevice", "tunnel_device", read.tunnel_device, "numbers of the devices here and there"),
         Keyword(
             "UpdateHostKeys",
             "update_host_keys",
-            _one_of("yes", "no", "ask"),
+            read.one_of("yes", "no", "ask"),
             "take further keys that a server proves to have into known_hosts",
         ),
-        Keyword("User", "user", _text, "the name to log in as"),
+        Keyword("User", "user", read.text, "the name to log in as"),
         Keyword(
             "UserKnownHostsFile",
             "user_known_hosts",
-            _words,
+            read.words,
             "the user's known hosts; the first is written to",
         ),
         Keyword(
-            "VerifyHostKeyDNS", "verify_host_key_dns", _one_of("yes", "no", "ask"), "look for SSHFP records"
+            "VerifyHostKeyDNS",
+            "verify_host_key_dns",
+            read.one_of("yes", "no", "ask"),
+            "look for SSHFP records",
         ),
-        Keyword("VersionAddendum", "version_addendum", _rest, "text behind our name in the identification"),
+        Keyword(
+            "VersionAddendum",
+            "version_addendum",
+            read.rest_of_line,
+            "text behind our name in the identification",
+        ),
         Keyword("VisualHostKey", "visual_host_key", flag, "draw the host key"),
         Keyword(
             "WarnWeakCrypto",
             "warn_weak_crypto",
-            _weak_crypto,
+            read.weak_crypto,
             "warn of a connection that a quantum computer could read later",
         ),
-        Keyword("XAuthLocation", "xauth_location", _text, "the program xauth"),
+        Keyword("XAuthLocation", "xauth_location", read.text, "the program xauth"),
     )
 }
 

@@ -6,7 +6,8 @@ of `client_keywords`.
 
 from typing import Any, Final
 
-from .client_keywords import ALIASES, KEYWORDS, LISTS, RIVALS, AgentAdding, Checking, PublicKeys, Terminal
+from .client_keywords import ALIASES, KEYWORDS, LISTS, RIVALS
+from .client_values import AgentAdding, Checking, PublicKeys, Terminal
 from .forwards import Endpoint, Forward
 from .parser import COMMAND_LINE, Line, Place, Setting
 from .values import RekeyLimit

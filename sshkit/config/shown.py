@@ -7,7 +7,7 @@ from typing import Any
 
 from sshkit_keys.text import printable
 
-from .client_keywords import AgentAdding
+from .client_values import AgentAdding
 from .forwards import Endpoint
 from .service_classes import SERVICE_CLASSES
 from .values import LOG_LEVELS, RekeyLimit

@@ -62,8 +62,45 @@ def test_one_t_asks_for_a_terminal_and_two_insist() -> None:
     assert settings("-T") == ["RequestTTY no"]
 
 
-def test_what_is_off_already_may_be_switched_off() -> None:
-    assert settings("-axk") == []
+def test_each_switch_is_a_line_that_comes_first() -> None:
+    assert settings("-axkfgKXY") == [
+        ("ForwardAgent", "no"),
+        ("ForwardX11", "no"),
+        ("GSSAPIDelegateCredentials", "no"),
+        ("ForkAfterAuthentication", "yes"),
+        ("StdinNull", "yes"),
+        ("GatewayPorts", "yes"),
+        ("GSSAPIAuthentication", "yes"),
+        ("GSSAPIDelegateCredentials", "yes"),
+        ("ForwardX11", "yes"),
+        ("ForwardX11", "yes"),
+        ("ForwardX11Trusted", "yes"),
+    ]
+    assert settings("-A", "-L", "1:h:2", "-R", "3", "-D", "4", "-J", "a,b", "-P", "t", "-S", "s", "-B", "lo") == [
+        ("ForwardAgent", "yes"),
+        ("LocalForward", '"1:h:2"'),
+        ("RemoteForward", '"3"'),
+        ("DynamicForward", '"4"'),
+        ("ProxyJump", '"a,b"'),
+        ("Tag", '"t"'),
+        ("ControlPath", '"s"'),
+        ("BindInterface", '"lo"'),
+    ]
+    assert settings("-M") == [("ControlMaster", "yes")]
+    assert settings("-MM") == [("ControlMaster", "ask")]
+    assert settings("-w", "1:2") == [("TunnelDevice", '"1:2"'), ("Tunnel", "point-to-point")]
+
+
+def test_a_direct_connection_wants_nothing_beside_it() -> None:
+    typed = parse(["-W", "h:1", "host"])
+    assert typed.direct == "h:1"
+    assert ("ClearAllForwardings", "yes") in typed.settings
+    assert ("SessionType", "none") in typed.settings
+
+
+def test_what_is_said_to_a_master_and_to_the_log_is_no_setting() -> None:
+    typed = parse(["-O", "check", "-y", "h"])
+    assert (typed.control, typed.syslog, typed.settings) == ("check", True, ())
 
 
 def test_files_and_questions_are_no_settings() -> None:
@@ -82,10 +119,7 @@ def test_files_and_questions_are_no_settings() -> None:
         (["-\x1b", "h"], r"unknown option -\\x1b"),
         (["h", "-p"], "option -p needs an argument"),
         (["-l", "a\nb", "h"], "a control character"),
-        *(
-            (["-" + letter, "x", "h"], f"option -{letter} is not supported yet")
-            for letter in "AfgKMXYyBDIJLOPRSWw"
-        ),
+        (["-W", "h:1", "h", "true"], "-W goes without a command"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_told(argv: list[str], cause: str) -> None:

@@ -431,12 +431,15 @@ def test_the_destination_may_hold_user_and_port_which_o_overrules(home: Path) ->
 
 @pytest.mark.peer("sshd")
 def test_what_one_would_miss_is_said_without_v(to_sshd: Arguments) -> None:
-    outcome = run_here("-o", "ForwardAgent=yes", "-o", "TCPKeepAlive=no", *to_sshd, HOST, "true")
-    assert outcome.err == "Warning: command line: ForwardAgent is not supported yet and was ignored\n"
+    outcome = run_here("-I", "/lib/x.so", "-o", "TCPKeepAlive=no", *to_sshd, HOST, "true")
+    assert outcome.err == (
+        "Warning: command line: PKCS11Provider has no effect: "
+        "no foreign library is loaded; an agent can hold a token's keys\n"
+    )
 
 
 def test_a_user_without_a_name_or_home_is_still_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sshkit_cli.client_setup import _facts
+    from sshkit.client.target import local_facts
 
     def unknown(_: int) -> object:
         raise KeyError
@@ -444,7 +447,7 @@ def test_a_user_without_a_name_or_home_is_still_somebody(monkeypatch: pytest.Mon
     monkeypatch.setattr("pwd.getpwuid", unknown)
     monkeypatch.setenv("USER", "someone")
     monkeypatch.delenv("HOME", raising=False)
-    assert _facts()[:2] == ("/", "someone")
+    assert local_facts()[:2] == ("/", "someone")
 
 
 @pytest.mark.peer("sshd")

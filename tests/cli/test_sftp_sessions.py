@@ -85,12 +85,10 @@ def test_a_host_that_is_not_there_is_told(home: Path) -> None:
     assert done.err.startswith(f"sshkit-sftp: cannot connect to {HOST} port 1")
 
 
-@pytest.mark.peer("sshd")
-def test_what_the_library_cannot_do_yet_is_refused(options: tuple[str, ...]) -> None:
-    for flags in (("-A",), ("-J", "jump")):
-        done = run_sftp(*flags, *options, HOST)
-        assert done.status == 255
-        assert "not supported yet" in done.err
+def test_a_host_on_the_way_that_is_not_there_is_told() -> None:
+    done = run_sftp("-F", "none", "-J", f"{HOST}:1", "elsewhere")
+    assert done.status == 255
+    assert f"cannot connect to {HOST} port 1" in done.err
 
 
 def test_usage_and_bad_values_are_told(capsys: pytest.CaptureFixture[str]) -> None:

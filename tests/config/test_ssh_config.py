@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sshkit.config.client_keywords import ALIASES, KEYWORDS, LISTS, AgentAdding
+from sshkit.config.client_keywords import ALIASES, KEYWORDS, LISTS
 from sshkit.config.client_options import ClientOptions, command_line
+from sshkit.config.client_values import AgentAdding
 from sshkit.config.forwards import DYNAMIC, LOCAL, REMOTE, Endpoint, Forward
 from sshkit.config.parser import ConfigError, parse_line
 from sshkit.config.ssh_config import ConfigFile, expand_hostname, load_client_options
@@ -287,7 +288,8 @@ def test_what_has_no_effect_is_noted_once_and_what_one_would_miss_is_said(tmp_pa
 
 
 def test_forwards_are_kept_in_their_order_and_once(tmp_path: Path) -> None:
-    text = "LocalForward 1 h:2\nRemoteForward 3\nDynamicForward [::1]:4\nLocalForward 1:h:2\nLocalForward /a /b\n"
+    text = "LocalForward 1 h:2\nRemoteForward 3\nDynamicForward [::1]:4\nLocalForward 1:h:2\n"
+    text += "LocalForward /a /b\n"
     options = load(tmp_path, text)
     assert [setting.value for setting in options.forwards] == [
         Forward(LOCAL, Endpoint(None, 1), Endpoint("h", 2)),

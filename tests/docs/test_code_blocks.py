@@ -169,6 +169,17 @@ def with_agent(stage: Stage, block: Block) -> None:
     thread.call(agent.close, timeout=10)
 
 
+def with_config(stage: Stage, block: Block) -> None:
+    """A program of a user with a file of configuration."""
+    folder = stage.folder / ".ssh"
+    folder.mkdir(mode=0o700)
+    (folder / "config").write_text("Host box\n Hostname 127.0.0.1\n User ann\n Port 2222\n")
+    (folder / "config").chmod(0o600)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(stage.folder))
+        stage.run(block.text)
+
+
 def its_test(stage: Stage, block: Block) -> None:
     """A module of tests: its test is run."""
     names = stage.run(block.text)
@@ -198,6 +209,7 @@ SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "docs/sftp.md:3": (whole, ""),
     "docs/sftp.md:4": (with_site, "['index.html']\n"),
     "docs/sftp.md:5": (shared_files, ""),
+    "docs/ssh_config.md:1": (with_config, "127.0.0.1 2222 ann\n"),
     "docs/testing.md:1": (its_test, ""),
 }
 
