@@ -161,13 +161,20 @@ class BlockingSFTP:
         """Change the permission bits."""
         self._call(self.client.chmod, path, mode, follow_symlinks=follow_symlinks)
 
-    def chown(self, path: Path, uid: int, gid: int, *, follow_symlinks: bool = True) -> None:
-        """Change owner and group."""
+    def chown(self, path: Path, uid: int | str, gid: int | str, *, follow_symlinks: bool = True) -> None:
+        """Change owner and group, by number; from version 4 of the protocol on by name as well."""
         self._call(self.client.chown, path, uid, gid, follow_symlinks=follow_symlinks)
 
-    def utime(self, path: Path, times: tuple[float, float], *, follow_symlinks: bool = True) -> None:
-        """Change the times of the last access and the last change."""
-        self._call(self.client.utime, path, times, follow_symlinks=follow_symlinks)
+    def utime(
+        self,
+        path: Path,
+        times: tuple[float, float] | None = None,
+        *,
+        ns: tuple[int, int] | None = None,
+        follow_symlinks: bool = True,
+    ) -> None:
+        """Change the times of the last access and the last change: seconds, or `ns` in nanoseconds."""
+        self._call(self.client.utime, path, times, ns=ns, follow_symlinks=follow_symlinks)
 
     def truncate(self, path: Path, size: int = 0) -> None:
         """Make a file `size` bytes long."""

@@ -45,6 +45,7 @@ class SFTPProgram(Program):
         from time import time
 
         from sshkit.sftp.server import SFTPServer
+        from sshkit.sftp.symlinks import as_drafted
 
         super().__init__(request)
         connection = request.connection
@@ -66,6 +67,7 @@ class SFTPProgram(Program):
             on_end=service.backend.close if service.close_backend else None,
             max_handles=_handles() if service.max_handles is None else service.max_handles,
             max_version=service.max_version,
+            as_drafted=as_drafted(connection.layer.our_identification, connection.layer.peer_identification),
         )
         self._server.connection_made(self)
 

@@ -79,4 +79,14 @@ def _seconds(time: int) -> int:
     return min(max(time // SECOND, 0), _MAX_TIME)
 
 
+class DraftedDialect(Dialect):
+    """Version 3 with a server that keeps to the draft where OpenSSH does not: see `symlinks`."""
+
+    __slots__ = ()
+
+    def symlink(self, text: bytes, link: bytes) -> tuple[int, bytes]:
+        return m.SYMLINK, string(link) + string(text)
+
+
 V3 = Dialect()
+V3_AS_DRAFTED = DraftedDialect()

@@ -221,13 +221,19 @@ class SftpPath(PureRemotePath):
         """Change the permission bits."""
         return self.client.chmod(str(self), mode, follow_symlinks=follow_symlinks)
 
-    def chown(self, uid: int, gid: int, *, follow_symlinks: bool = True) -> Deferred[None]:
-        """Change owner and group, by number."""
+    def chown(self, uid: int | str, gid: int | str, *, follow_symlinks: bool = True) -> Deferred[None]:
+        """Change owner and group, by number; from version 4 of the protocol on by name as well."""
         return self.client.chown(str(self), uid, gid, follow_symlinks=follow_symlinks)
 
-    def utime(self, times: tuple[float, float], *, follow_symlinks: bool = True) -> Deferred[None]:
+    def utime(
+        self,
+        times: tuple[float, float] | None = None,
+        *,
+        ns: tuple[int, int] | None = None,
+        follow_symlinks: bool = True,
+    ) -> Deferred[None]:
         """Change the times of the last access and the last change."""
-        return self.client.utime(str(self), times, follow_symlinks=follow_symlinks)
+        return self.client.utime(str(self), times, ns=ns, follow_symlinks=follow_symlinks)
 
     # Copies.
 

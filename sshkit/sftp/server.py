@@ -76,6 +76,7 @@ class SFTPServer:
         "_refused",
         "_started",
         "_work",
+        "as_drafted",
         "backend",
         "buffer",
         "dialect",
@@ -106,15 +107,18 @@ class SFTPServer:
         on_end: Callable[[], object] | None = None,
         max_handles: int = MAX_HANDLES,
         max_version: int = 3,
+        as_drafted: bool = False,
     ) -> None:
         """`denied` and `allowed` are names of requests; raises UnknownRequest for one that is none.
 
         `on_error` hears of exceptions that no backend should raise; `on_end` of the end of the session, when
         everything is closed.  `max_version` is the highest of the protocol that is spoken, 3 to 6.
+        `as_drafted`: the client has the paths of SYMLINK in the order of the draft (see `symlinks`).
         """
         if not 3 <= max_version <= 6:
             raise ValueError(f"version {max_version} of SFTP; there are 3 to 6")
         self.max_version = max_version
+        self.as_drafted = as_drafted
         self.dialect = ServerDialect(self)
         self.backend = backend
         self.read_only = read_only or backend.read_only

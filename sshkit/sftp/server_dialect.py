@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sshkit.sftp import status as codes
 from sshkit.sftp.attributes import Attributes
+from sshkit.sftp.messages import SYMLINK
 from sshkit.sftp.server_listing import Listing, pack_found, pack_name
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ class ServerDialect:
 
     def handlers(self) -> "dict[int, Handler]":
         """Return the handlers of requests by path, and of FSTAT and FSETSTAT."""
-        from sshkit.sftp.server_paths import HANDLERS
+        from sshkit.sftp.server_paths import HANDLERS, symlink_as_drafted
 
-        return HANDLERS
+        return {**HANDLERS, SYMLINK: symlink_as_drafted} if self.server.as_drafted else HANDLERS
 
     def offers(self) -> bytes:
         """Return what VERSION says before the extensions."""

@@ -209,6 +209,14 @@ def symlink(server: "SFTPServer", payload: memoryview) -> None:
         server.do(asked, server.succeed, server.backend.symlink, text, link)
 
 
+def symlink_as_drafted(server: "SFTPServer", payload: memoryview) -> None:
+    """SYMLINK in the draft's order: where it is, then what it says."""
+    link, text = two_paths(payload)
+    asked = Asked("symlink", CHANGES, m.unpack_id(payload, 1)[0], text, link)
+    if is_usable(server, asked, text, link):
+        server.do(asked, server.succeed, server.backend.symlink, text, link)
+
+
 HANDLERS: dict[int, Handler] = {
     m.OPEN: open_file,
     m.OPENDIR: open_directory,

@@ -36,17 +36,20 @@ class Options:
     `preserve`: times and mode.  `atomic`: under another name until all is there; without it the file is
     written in place.  `resume`: go on where an earlier one was cut, after comparing what is there.
     `verify`: compare afterwards (True: hash where the server offers it, else size; "full": else by reading
-    again).  `sparse`: leave holes (None: when sending a file that has some).  For trees: `follow_symlinks`,
-    `parallel` (files and directories in work), `errors` ("raise" ends at the first; "collect" goes on and
-    tells all at the end), `max_depth`, `max_files`.
+    again).  `sparse`: leave holes (None: when sending a file that has some).  `offset`, `length`: fetch only
+    these bytes of a file, or those of them that there are.  For trees: `follow_symlinks`, `parallel` (files
+    and directories in work), `errors` ("raise" ends at the first; "collect" goes on and tells all at the
+    end), `max_depth`, `max_files`.
     """
 
     __slots__ = (
         "atomic",
         "errors",
         "follow_symlinks",
+        "length",
         "max_depth",
         "max_files",
+        "offset",
         "parallel",
         "preserve",
         "resume",
@@ -62,6 +65,8 @@ class Options:
         resume: bool = False,
         verify: bool | Literal["full"] = False,
         sparse: bool | None = None,
+        offset: int = 0,
+        length: int | None = None,
         follow_symlinks: bool = True,
         parallel: int = 64,
         errors: Errors = "collect",
@@ -73,11 +78,32 @@ class Options:
         self.resume = resume
         self.verify = verify
         self.sparse = sparse
+        self.offset = offset
+        self.length = length
         self.follow_symlinks = follow_symlinks
         self.parallel = parallel
         self.errors = errors
         self.max_depth = max_depth
         self.max_files = max_files
+
+    @property
+    def stop_at(self) -> int | None:
+        """Where the bytes to fetch end, None for the end of the file."""
+        return None if self.length is None else self.offset + self.length
+
+    @property
+    def is_part(self) -> bool:
+        """Not all of a file is meant."""
+        return self.length is not None or self.offset != 0
+
+    def check_part(self, allowed: bool) -> None:
+        """Refuse a range where none makes sense; raises ValueError."""
+        if not self.is_part:
+            return
+        if self.offset < 0 or (self.length is not None and self.length < 0):
+            raise ValueError(f"offset {self.offset}, length {self.length}: neither can be negative")
+        if not allowed or self.resume or self.verify:
+            raise ValueError("offset and length are for get of one file, without resume and verify")
 
 
 class Transfer(Deferred[TransferResult]):
@@ -154,6 +180,7 @@ def start_get(
     raw = client.path(source)
     transfer = Transfer(m.from_wire(raw), client.session.clock, progress)
     chosen = Options(**options)
+    chosen.check_part(not recursive)
     local = os.fsencode(last_component(raw) if target is None else os.fspath(target))
     if recursive:
         from sshkit.sftp.tree import get_tree
@@ -175,6 +202,7 @@ def start_put(
     raw = client.path(last_component(local) if target is None else target)
     transfer = Transfer(os.fsdecode(local), client.session.clock, progress)
     chosen = Options(**options)
+    chosen.check_part(False)
     if recursive:
         from sshkit.sftp.tree_put import put_tree
 
@@ -218,7 +246,7 @@ async def _get_one(
     if not stat.S_ISREG(kind):
         descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            await _receive(client, source, found, descriptor, 0, options, transfer)
+            await _receive(client, source, found, descriptor, options.offset, options, transfer)
         finally:
             os.close(descriptor)
         transfer.progress.files = 1
@@ -243,7 +271,8 @@ async def get_file(
 ) -> str:
     """Fetch one regular file to `name` in the directory `parent`; return how it was verified."""
     session = client.session
-    transfer.progress.total = (transfer.progress.total or 0) + (found.size or 0)
+    wanted = (found.size or 0) if options.stop_at is None else min(found.size or 0, options.stop_at)
+    transfer.progress.total = (transfer.progress.total or 0) + max(wanted - options.offset, 0)
     keep = options.resume or not options.atomic
     part = name
     if options.atomic:
@@ -259,7 +288,8 @@ async def get_file(
             transfer.progress.resumed += begin
             transfer.progress.done += begin
         os.ftruncate(descriptor, begin)
-        size = await _receive(client, source, found, descriptor, begin, options, transfer)
+        begin += options.offset
+        size = await _receive(client, source, found, descriptor, begin, options, transfer) - options.offset
         os.ftruncate(descriptor, size)
         if options.verify:
             same, verified = await same_file(client, source, descriptor, size, full=options.verify == "full")
@@ -324,11 +354,15 @@ async def _receive(
         descriptor,
         found.size,
         offset=begin,
+        base=options.offset,
+        stop_at=options.stop_at,
         sparse=bool(options.sparse),
         told=transfer.moved,
     )
     try:
         size = await download.run()
+        if options.is_part:
+            return size
         if found.size and size < found.size:
             dialect = session.dialect
             asked = string(handle) + dialect.stat_tail
@@ -337,7 +371,7 @@ async def _receive(
                 raise TransferError(f"cut short: {size} of {found.size} bytes", source)
     except BaseException:
         try:
-            os.ftruncate(descriptor, download.low)  # what lies behind has holes
+            os.ftruncate(descriptor, download.low - options.offset)  # what lies behind has holes
         except OSError:
             pass  # a device; or the disk is broken, which is told already
         raise

@@ -124,6 +124,7 @@ class Download:
 
     __slots__ = (
         "_asked",
+        "_base",
         "_chunk",
         "_chunks",
         "_descriptor",
@@ -138,6 +139,7 @@ class Download:
         "_session",
         "_size",
         "_sparse",
+        "_stop_at",
         "_told",
         "_window",
         "over",
@@ -154,15 +156,24 @@ class Download:
         size: int | None,
         *,
         offset: int = 0,
+        base: int = 0,
+        stop_at: int | None = None,
         sparse: bool = False,
         told: "Callable[[int], object] | None" = None,
     ) -> None:
-        """`size` is what the server said; `told` gets the number of new bytes each time some have arrived."""
+        """`size` is what the server said; `told` gets the number of new bytes each time some have arrived.
+
+        What lies at `base` there goes to the beginning of the file here; with `stop_at` nothing from there on
+        is asked for.
+        """
+        self._base = base
+        self._stop_at = stop_at
         self._session = session
         self._handle = handle
         self._layout = m.read_packer(handle)
         self._descriptor = descriptor
-        self._size = size or None  # 0 is what files say that do not know
+        #: 0 is what files say that do not know; nor does it matter where the end is told.
+        self._size = None if stop_at is not None or offset > (size or 0) else size or None
         self._sparse = sparse
         self._told = told
         self._chunk = read_size(session)
@@ -186,6 +197,7 @@ class Download:
             self.fail(self._session.lost)
         else:
             self._pump()
+            self._finish()  # an empty range
         return self._finished
 
     @property
@@ -204,6 +216,11 @@ class Download:
                 if self._asked or self._next > self._size:
                     return
                 self._asked = True
+            if self._stop_at is not None:
+                size = min(size, self._stop_at - self._next)
+                if size <= 0:
+                    self._end = self._stop_at
+                    break
             chunk = Chunk(self, self._next, size)
             self._next += size
             self._ask(chunk)
@@ -222,6 +239,7 @@ class Download:
     def store(self, view: memoryview, offset: int) -> None:
         """Write what arrived; zeros are left out of a sparse file."""
         size = len(view)
+        offset -= self._base
         if self._sparse and view == ZEROS[:size]:
             pass
         else:

@@ -43,7 +43,15 @@ def test_every_name_waits(sftp: BlockingSFTP, tmp_path: Path) -> None:
     assert sftp.read_bytes("a/g") == b"bytes"
     sftp.chmod("a/f", 0o600)
     sftp.utime("a/f", (1, 2))
+    sftp.utime("a/f", ns=(1_500_000_000, 2_500_000_000))
+    assert sftp.stat("a/f").mtime == 2
+    (sftp / "a/f").utime(ns=(1_500_000_000, 3_500_000_000))
+    assert sftp.stat("a/f").mtime == 3
     sftp.chown("a/f", os.getuid(), os.getgid())
+    with pytest.raises(OSError, match="by number only"):
+        sftp.chown("a/f", "root", "root")
+    assert sftp.get("a/g", tmp_path / "part", offset=1, length=3).size == 3
+    assert (tmp_path / "part").read_bytes() == b"yte"
     sftp.truncate("a/f", 2)
     sftp.setstat("a/f", Attributes(mtime=3, atime=3))
     found = sftp.stat("a/f")

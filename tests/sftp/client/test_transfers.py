@@ -491,3 +491,65 @@ def test_the_file_is_closed_behind_the_last_data_before_that_is_answered(tmp_pat
     assert list(server.files) == ([b"/f"] if code == status.OK else [])
     if code == status.OK:
         assert server.files[b"/f"] == contents(600_000)
+
+
+RANGES = [
+    (0, 0), (0, 1), (5, 10), (0, 261_120), (261_119, 2), (100_000, 700_000), (899_990, 100), (900_000, 5),
+    (2_000_000, 5), (0, None), (1, None), (899_999, None), (900_001, None), (0, 5_000_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("offset", "length"), RANGES)
+@pytest.mark.parametrize("options", [{}, {"atomic": False}, {"sparse": True}, {"preserve": True}])
+def test_a_range_of_a_file_is_fetched(
+    real: Run, tmp_path: Path, offset: int, length: int | None, options: dict[str, Any]
+) -> None:
+    data = contents(300_000) + bytes(300_000) + contents(300_000)
+    (tmp_path / "f").write_bytes(data)
+    wanted = data[offset:] if length is None else data[offset : offset + length]
+    seen: list[int] = []
+
+    async def main(client: SFTPClient) -> None:
+        got = await client.get(
+            "f",
+            tmp_path / "g",
+            offset=offset,
+            length=length,
+            progress=lambda now: seen.append(now.total or 0),
+            **options,
+        )
+        assert got.size == len(wanted)
+
+    real(main)
+    assert (tmp_path / "g").read_bytes() == wanted
+    assert set(seen) <= {len(wanted)}
+
+
+def test_a_range_of_a_file_that_gives_little_at_a_time(tmp_path: Path) -> None:
+    server = FakeServer(extensions={})
+    server.files[b"/f"] = bytearray(contents(100_000))
+    server.most = 7_001
+
+    async def main(client: SFTPClient) -> None:
+        await client.get("/f", tmp_path / "g", offset=10, length=90_000)
+        await client.get("/f", tmp_path / "h", offset=99_000, length=90_000)
+        assert (await client.get("/f", "/dev/null", offset=50, length=500)).size == 500
+
+    Memory(server).run(main)
+    assert (tmp_path / "g").read_bytes() == contents(100_000)[10:90_010]
+    assert (tmp_path / "h").read_bytes() == contents(100_000)[99_000:]
+
+
+def test_a_range_is_of_a_get_of_one_file(tmp_path: Path) -> None:
+    async def main(client: SFTPClient) -> None:
+        with pytest.raises(ValueError, match="negative"):
+            client.get("/f", tmp_path / "g", offset=-1)
+        with pytest.raises(ValueError, match="negative"):
+            client.get("/f", tmp_path / "g", length=-1)
+        for options in ({"resume": True}, {"verify": True}, {"recursive": True}):
+            with pytest.raises(ValueError, match="get of one file"):
+                client.get("/f", tmp_path / "g", offset=1, **options)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="get of one file"):
+            client.put(tmp_path / "g", "/f", length=1)
+
+    Memory().run(main)
