@@ -103,6 +103,7 @@ class SocketEnd:
             channel.write_eof()
             if self.finished:
                 channel.close()
+                self.transport.close()
         return True
 
     def pause_writing(self) -> None:

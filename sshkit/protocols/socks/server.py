@@ -32,7 +32,6 @@ GRANTED_4: Final = 90
 REFUSED_4: Final = 91
 
 MAX_TEXT = 255  #: bytes of a user or host name of version 4; version 5 has a byte for the length
-MAX_REQUEST = 1024  #: bytes until the request is whole: more than any version's longest one
 
 
 class SocksError(SSHKitError):
@@ -80,8 +79,6 @@ class SocksServer:
                     self._version_5()
             else:
                 raise SocksError(f"the first byte is {version}: neither SOCKS 4 nor SOCKS 5")
-            if self.request is None and len(buffer) > MAX_REQUEST:
-                raise SocksError(f"no whole request within {MAX_REQUEST} bytes")
         return answer
 
     def rest(self) -> bytes:
