@@ -1,6 +1,6 @@
 """Whether this processor computes AES fast, read once: it decides which strong cipher comes first.
 
-Called by `connect` (and by whoever makes a server's `Algorithms`); `Algorithms.for_processor` takes the answer.
+Called by `connect` (and by whoever makes the `Algorithms` of a server); `Algorithms.for_processor` takes it.
 With instructions for AES, AES-GCM is two to three times as fast as ChaCha20-Poly1305; without, it is slower.
 """
 

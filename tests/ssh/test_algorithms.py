@@ -2,7 +2,7 @@
 
 import pytest
 
-from sshkit.ssh.algorithms import DEFAULT, USER_KEYS, Algorithms
+from sshkit.ssh.algorithms import DEFAULT, USER_KEYS, Algorithms, known_names
 from sshkit.ssh.ciphers import CIPHERS
 from sshkit.ssh.errors import LocalProtocolError
 
@@ -45,13 +45,54 @@ def test_patterns_name_all_that_fit_once() -> None:
     assert edited.user_keys.index("ssh-ed25519-cert-v01@openssh.com") < edited.user_keys.index("ssh-ed25519")
 
 
-@pytest.mark.parametrize("text", ["none", "aes128-cbc", "+none", "^none", "3des-cbc,aes128-ctr"])
-def test_r16_none_and_weak_names_cannot_be_configured(text: str) -> None:
-    with pytest.raises(LocalProtocolError, match=r"unknown cipher algorithm .*; known: aes128-gcm"):
-        DEFAULT.edited(ciphers=text)
-    for category in ("macs", "key_exchanges", "host_keys", "user_keys"):
-        with pytest.raises(LocalProtocolError, match="unknown"):
+@pytest.mark.parametrize("text", ["none", "+none", "^none", "aes256-ctr,none", "hmac-md5", "*sha1*"])
+def test_r16_none_and_what_is_not_there_cannot_be_configured(text: str) -> None:
+    for category in ("ciphers", "macs", "key_exchanges", "host_keys", "user_keys"):
+        with pytest.raises(LocalProtocolError, match="unknown .* algorithm .*; known: "):
             DEFAULT.edited(**{category: text})
+
+
+def test_r16_no_default_is_weak() -> None:
+    offered = [
+        entry.name for table in (DEFAULT.ciphers, DEFAULT.macs, DEFAULT.key_exchanges) for entry in table
+    ]
+    assert not [name for name in offered if "cbc" in name or "sha1" in name or "umac-64" in name]
+    assert [method.name for method in DEFAULT.compressions] == ["none"]
+    assert "diffie-hellman-group1-sha1" not in known_names("key_exchanges")
+
+
+def test_weak_ones_are_taken_by_their_whole_names_and_no_pattern_means_them() -> None:
+    assert names(DEFAULT.edited(ciphers="3des-cbc,aes128-ctr")) == ["3des-cbc", "aes128-ctr"]
+    assert names(DEFAULT.edited(ciphers="+aes128-cbc"))[-1] == "aes128-cbc"
+    assert "aes128-cbc" not in names(DEFAULT.edited(ciphers="aes128-*"))
+    with_cbc = DEFAULT.edited(ciphers="+aes128-cbc,aes256-cbc")
+    assert names(with_cbc.edited(ciphers="-*-cbc")) == names(DEFAULT)
+    with pytest.raises(LocalProtocolError, match=r"unknown cipher algorithm '\*-cbc'; known: .*3des-cbc"):
+        DEFAULT.edited(ciphers="+*-cbc")
+
+
+def test_every_list_is_edited_by_its_own_names() -> None:
+    edited = DEFAULT.edited(
+        compressions="zlib,none",
+        hostbased_keys="rsa-*",
+        ca_signatures="^ssh-ed448",
+        macs="umac-64@openssh.com",
+    )
+    assert [method.name for method in edited.compressions] == ["zlib", "none"]
+    assert all(name.startswith("rsa-") for name in edited.hostbased_keys)
+    assert edited.ca_signatures[0] == "ssh-ed448"
+    assert edited.user_keys == DEFAULT.user_keys
+    assert [method.name for method in DEFAULT.with_compression().compressions] == ["zlib@openssh.com", "none"]
+    assert known_names("compressions") == ("zlib@openssh.com", "none", "zlib")
+
+
+def test_a_processor_without_aes_does_chacha20_first() -> None:
+    assert DEFAULT.for_processor(fast_aes=True) is DEFAULT
+    slow = DEFAULT.for_processor(fast_aes=False)
+    assert names(slow)[0] == "chacha20-poly1305@openssh.com"
+    assert sorted(names(slow)) == sorted(names(DEFAULT))
+    chosen = DEFAULT.edited(ciphers="aes256-ctr")
+    assert chosen.for_processor(fast_aes=False) is chosen
 
 
 @pytest.mark.parametrize("text", ["", "+", "-", "^", ","])
@@ -65,6 +106,7 @@ def test_nothing_left_to_offer_is_a_mistake() -> None:
         ("ciphers", "cipher"),
         ("key_exchanges", "key exchange"),
         ("host_keys", "host key"),
+        ("compressions", "compression"),
     ):
         with pytest.raises(LocalProtocolError, match=f"no {word} algorithm left"):
             DEFAULT.edited(**{category: "-*"})

@@ -12,15 +12,32 @@ from sshkit.ssh.algorithms import DEFAULT
 from sshkit.ssh.ciphers.aes_gcm import AES256_GCM
 from sshkit.ssh.ciphers.chacha20_poly1305 import CHACHA20_POLY1305
 from sshkit.ssh.errors import KeyExchangeFailed
-from sshkit.ssh.key_exchange import KEY_EXCHANGES
+from sshkit.ssh.key_exchange import BY_NAME, KEY_EXCHANGES
+from sshkit.ssh.key_exchange.curve448 import Curve448
 from sshkit.ssh.key_exchange.curve25519 import Curve25519
-from sshkit.ssh.key_exchange.diffie_hellman import GROUP14, GROUP16, DiffieHellman14, DiffieHellman16
+from sshkit.ssh.key_exchange.diffie_hellman import (
+    GROUP14,
+    GROUP15,
+    GROUP16,
+    GROUP17,
+    GROUP18,
+    DiffieHellman14,
+    DiffieHellman15,
+    DiffieHellman16,
+    DiffieHellman17,
+    DiffieHellman18,
+)
+from sshkit.ssh.key_exchange.hybrid import Hybrid
 from sshkit.ssh.key_exchange.method import Method
 from sshkit.ssh.key_exchange.mlkem768x25519 import MLKEM768X25519
 from sshkit.ssh.macs.hmac_sha2 import HMAC_SHA2_512
+from sshkit.ssh.macs.umac import UMAC_64
 from sshkit.ssh.transport.key_schedule import derive_keys
 
-EVERY_METHOD = pytest.mark.parametrize("method", KEY_EXCHANGES, ids=[m.name for m in KEY_EXCHANGES])
+#: Those whose groups are chosen have a test of their own.
+METHODS = [method for method in (*KEY_EXCHANGES, *BY_NAME) if not method.chooses_group]
+EVERY_METHOD = pytest.mark.parametrize("method", METHODS, ids=[m.name for m in METHODS])
+HYBRIDS = [method for method in METHODS if issubclass(method, Hybrid)]
 
 
 @EVERY_METHOD
@@ -65,10 +82,15 @@ def pi_times(bits: int) -> int:
 
 def test_the_groups_are_those_of_rfc_3526() -> None:
     assert 2**2048 - 2**1984 - 1 + 2**64 * (pi_times(1918) + 124476) == GROUP14
+    assert 2**3072 - 2**3008 - 1 + 2**64 * (pi_times(2942) + 1690314) == GROUP15
     assert 2**4096 - 2**4032 - 1 + 2**64 * (pi_times(3966) + 240904) == GROUP16
+    assert 2**6144 - 2**6080 - 1 + 2**64 * (pi_times(6014) + 929484) == GROUP17
+    assert 2**8192 - 2**8128 - 1 + 2**64 * (pi_times(8062) + 4743158) == GROUP18
 
 
-@pytest.mark.parametrize("method", [DiffieHellman14, DiffieHellman16])
+@pytest.mark.parametrize(
+    "method", [DiffieHellman14, DiffieHellman15, DiffieHellman16, DiffieHellman17, DiffieHellman18]
+)
 def test_r14_numbers_outside_of_the_group_are_refused(method: type[DiffieHellman14]) -> None:
     assert method.prime.bit_length() >= 2048
     one = method(os.urandom)
@@ -111,21 +133,41 @@ def test_r14_points_that_are_not_on_the_curve_are_refused(name: str) -> None:
             method.server_respond(value)
 
 
-def test_r14_values_of_the_hybrid_are_checked_part_by_part() -> None:
-    client = MLKEM768X25519(os.urandom)
+@pytest.mark.parametrize("kind", HYBRIDS, ids=[method.name for method in HYBRIDS])
+def test_r14_values_of_the_hybrids_are_checked_part_by_part(kind: type[Hybrid]) -> None:
+    client, server = kind(os.urandom), kind(os.urandom)
     public = client.client_public()
-    server = MLKEM768X25519(os.urandom)
     answer, secret = server.server_respond(public)
-    not_reduced = b"\xff" * 1184 + public[1184:]
-    small_order = public[:1184] + bytes(32)
-    for value in (b"", public[:-1], public + b"\0", not_reduced, small_order):
+    size, ciphertext = kind.public_size, kind.ciphertext_size
+    bad_point = bytes(len(public) - size)
+    for value in (b"", public[:size], public[:-1], public + b"\0", public[:size] + bad_point):
         with pytest.raises(KeyExchangeFailed):
             server.server_respond(value)
-    for value in (b"", answer[:-1], answer + b"\0", answer[:1088] + bytes(32)):
+    for value in (b"", answer[:ciphertext], answer[:-1], answer + b"\0", answer[:ciphertext] + bad_point):
         with pytest.raises(KeyExchangeFailed):
             client.client_secret(value)
-    implicit = client.client_secret(b"\0" * 1088 + answer[1088:])  # FIPS 203: a wrong secret, no error
+    if kind.name.startswith("mlkem"):  # FIPS 203 section 7.2; of sntrup761 any bytes are a value
+        with pytest.raises(KeyExchangeFailed):
+            server.server_respond(b"\xff" * size + public[size:])
+    implicit = client.client_secret(b"\0" * ciphertext + answer[ciphertext:])  # a wrong secret, no error
     assert implicit != secret
+
+
+def test_r14_a_value_of_curve448_of_small_order_or_wrong_length_is_refused() -> None:
+    for value in (b"", bytes(55), bytes(57), bytes(56), b"\1" + bytes(55)):
+        with pytest.raises(KeyExchangeFailed):
+            Curve448(os.urandom).client_secret(value)
+
+
+def test_a_hybrid_declares_what_it_must() -> None:
+    class Bare(Hybrid):
+        __slots__ = ()
+        classic = Curve25519
+
+    hybrid = Bare(os.urandom)
+    for call in (hybrid.make_pair, lambda: hybrid.decapsulate(b""), lambda: hybrid.encapsulate(b"")):
+        with pytest.raises(NotImplementedError):
+            call()
 
 
 def test_a_method_declares_what_it_must() -> None:
@@ -148,7 +190,7 @@ def test_keys_are_derived_as_another_implementation_derives_them(hash_name: str,
     other = Kex(b"x", SimpleNamespace(logger=None), getattr(hashlib, hash_name))  # type: ignore[arg-type]
     number = int.from_bytes(secret, "big")
     letters = b"ACE" if to_server else b"BDF"
-    for cipher, mac in ((AES256_GCM, HMAC_SHA2_512), (CHACHA20_POLY1305, None)):
+    for cipher, mac in ((AES256_GCM, HMAC_SHA2_512), (CHACHA20_POLY1305, None), (AES256_GCM, UMAC_64)):
         keys = derive_keys(hash_name, MPInt(number), exchange, session, cipher, mac, to_server=to_server)
 
         def derived(letter: int, size: int) -> bytes:
@@ -156,7 +198,7 @@ def test_keys_are_derived_as_another_implementation_derives_them(hash_name: str,
 
         assert keys.iv == derived(letters[0], cipher.iv_size)
         assert keys.key == derived(letters[1], cipher.key_size)
-        assert keys.mac_key == derived(letters[2], mac.tag_size if mac else 0)
+        assert keys.mac_key == derived(letters[2], mac.key_size if mac else 0)
 
 
 def test_r16_the_table_holds_no_weak_method() -> None:
