@@ -123,7 +123,7 @@ def test_counter_mode_is_that_of_nist_sp_800_38a() -> None:
 
 
 def test_r16_every_line_of_the_tables_has_its_own_name_and_a_real_key() -> None:
-    names = [entry.name for entry in (*EVERY_CIPHER, *HMACS)]
+    names = [cipher.name for cipher in EVERY_CIPHER] + [mac.name for mac in HMACS]
     assert len(set(names)) == len(names)
     assert all(cipher.key_size >= 16 for cipher in CIPHERS)
     assert all(mac.tag_size >= 32 for mac in MACS)

@@ -178,7 +178,7 @@ def test_a_method_declares_what_it_must() -> None:
         lambda: method.server_respond(b""),
     ):
         with pytest.raises(NotImplementedError):
-            call()  # type: ignore[no-untyped-call]
+            call()
 
 
 @pytest.mark.parametrize("to_server", [True, False])
