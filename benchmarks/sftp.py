@@ -7,6 +7,7 @@ import shutil
 import statistics
 from pathlib import Path
 
+from benchmarks import sftp_memory
 from benchmarks.delay import SlowPath, plain_rate
 from benchmarks.measure import Case, Count, Ends, interleaved, median, run_case, server
 
@@ -34,6 +35,7 @@ def cases(share: int) -> list[Case]:
         Case("stat, one at a time", "stat", 10_000 // share),
         Case("stat, 16 at a time", "stat", 16_000 // share, 16),
         Case(f"list {NAMES} names", "list", NAMES),
+        Case("memory of one transfer", "memory", 0),
     ]
 
 
@@ -62,6 +64,9 @@ def clean(folder: Path) -> None:
 
 def compare(folder: Path, case: Case, rounds: int) -> None:
     """Print one case."""
+    if case.kind == "memory":
+        sftp_memory.show()
+        return
     names = [name for name in PAIRS if not (case.kind == "stat" and PAIRS[name][0] == "openssh")]
     print(f"\nsftp: {case.title}")
     servers: dict[str, Ends] = {}

@@ -205,13 +205,13 @@ class Shell:
 
     async def _ls(self, name: str, flags: str, words: list[str]) -> None:
         try:
-            text = await list_remote(self.client, words[0] if words else None, self.folder, flags)
+            pattern = words[0] if words else None
+            await list_remote(self.client, pattern, self.folder, flags, self.log.output)
         except SFTPError as error:
             what = self.absolute(words[0]) if words else self.folder
             raise Failed(f'remote readdir("{shown(what)}"): {words_of(error)}') from None
         except (FileNotFoundError, remote.TooManyMatches) as error:
             raise Failed(str(error)) from None
-        self.log.output(text)
 
     async def _df(self, name: str, flags: str, words: list[str]) -> None:
         path = self.absolute(plain(words[0])) if words else self.folder

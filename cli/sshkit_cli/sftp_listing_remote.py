@@ -5,6 +5,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from sshkit.sftp.errors import SFTPError
@@ -60,24 +61,29 @@ def form_of(flags: str) -> Form:
     return form
 
 
-async def list_remote(client: "SFTPClient", pattern: str | None, folder: str, flags: str) -> str:
-    """Return what ls prints.  FileNotFoundError where there is nothing of that name."""
+async def list_remote(
+    client: "SFTPClient", pattern: str | None, folder: str, flags: str, output: Callable[[str], object]
+) -> None:
+    """Print what ls prints.  FileNotFoundError where there is nothing of that name."""
     form = form_of(flags)
     if pattern is None:
-        return await _list_folder(client, folder, folder, form)
+        await _list_folder(client, folder, folder, form, output)
+        return
     base = None if pattern.startswith("/") else folder
     path = absolute(pattern, folder)
     matches = await glob(client, path, brace=True)
     if not matches:
         raise FileNotFoundError(f'Can\'t ls: "{shown(path)}" not found')
     if len(matches) == 1 and matches[0].is_folder:
-        return await _list_folder(
-            client, matches[0].marked if pattern[-1:] == "/" else matches[0].path, base, form
-        )
-    return await _list_matches(client, matches, base, form)
+        path = matches[0].marked if pattern[-1:] == "/" else matches[0].path
+        await _list_folder(client, path, base, form, output)
+    else:
+        output(await _list_matches(client, matches, base, form))
 
 
-async def _list_folder(client: "SFTPClient", path: str, base: str | None, form: Form) -> str:
+async def _list_folder(
+    client: "SFTPClient", path: str, base: str | None, form: Form, output: Callable[[str], object]
+) -> None:
     rows: list[Row] = []
     if form.all:
         for name in (".", ".."):
@@ -86,12 +92,17 @@ async def _list_folder(client: "SFTPClient", path: str, base: str | None, form: 
             except SFTPError:
                 continue
             rows.append(Row(os.fsencode(name), shown(strip(append(path, name), base)), found))
-    async for entry in client.scandir(os.fsencode(path)):
-        if form.all or entry.raw[:1] != b".":
-            label = shown(strip(append(path, entry.name), base))
-            rows.append(Row(entry.raw, label, entry.attributes, entry.longname))
+    async for batch in client.batches(os.fsencode(path)):
+        for entry in batch:
+            if form.all or entry.raw[:1] != b".":
+                label = shown(strip(append(path, entry.name), base))
+                rows.append(Row(entry.raw, label, entry.attributes, entry.longname))
+        if form.short and not form.by:  # as they come: a directory may be larger than our memory
+            output("".join(f"{row.label}\n" for row in rows))
+            rows.clear()
     longest = max((len(shown(row.name)) for row in rows), default=0) + len(shown(strip(path, base)))
-    return await _show(client, _sorted(rows, form), form, longest)
+    if rows:
+        output(await _show(client, _sorted(rows, form), form, longest))
 
 
 async def _list_matches(client: "SFTPClient", matches: list[Match], base: str | None, form: Form) -> str:
