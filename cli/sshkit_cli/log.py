@@ -56,6 +56,11 @@ class Log:
         """Show text for the user that is no log line: help for the escapes, the version."""
         self._write(text, fd=2)
 
+    def banner(self, text: str) -> None:
+        """Show what the server says before the login: not in a log file, and not with -q."""
+        if self.level >= INFO:
+            self._write(text, fd=2)
+
     def output(self, text: str) -> None:
         """Write what the command was asked for to standard output."""
         self._write(text, fd=1)

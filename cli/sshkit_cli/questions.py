@@ -43,7 +43,7 @@ class Questions:
 
     def banner(self, text: str) -> None:
         """Show what the server says before the login."""
-        self._log.info(text.rstrip("\n"))
+        self._log.banner(text)
 
     def warn(self, text: str) -> None:
         """Tell what is wrong and not the end."""

@@ -202,25 +202,38 @@ class ThroughCommand:
         self._status: ExitStatus | None = None
 
     def connect(self) -> "Deferred[Any]":
-        ours, theirs = socket.socketpair()
-        shell = os.environ.get("SHELL") or "/bin/sh"
-        number = theirs.fileno()
+        connection = self._connection
+        if self._use_fdpass:
+            ours, theirs = socket.socketpair()
+            try:
+                self._start(theirs.fileno(), theirs.fileno())
+            except SSHKitError:
+                ours.close()
+                raise
+            finally:
+                theirs.close()
+            ours.setblocking(False)
+            return self._await_descriptor(ours)
+        # Pipes, as ssh has them: programs may open /dev/stdin anew, which a socket does not let them.
+        reads, its_output = os.pipe()
+        its_input, writes = os.pipe()
         try:
-            self._pid = spawn(
-                [shell, "-c", f"exec {self._command}"], None, None, None, (number, number, 2), False
-            )
+            self._start(its_input, its_output)
         except SSHKitError:
-            ours.close()
+            os.close(reads)
+            os.close(writes)
             raise
         finally:
-            theirs.close()
-        watch_exit(cast("ReactorCore", self._reactor), self._pid, self._exited)
-        ours.setblocking(False)
-        if self._use_fdpass:
-            return self._await_descriptor(ours)
-        connection = self._connection
+            os.close(its_input)
+            os.close(its_output)
         connection.wait_closed().add_callback(self._hang_up)
-        return succeed(self._reactor.adopt_socket(ours, lambda: connection.layer))
+        self._reactor.open_pipes(connection.layer, reads, writes)
+        return succeed(connection.layer)
+
+    def _start(self, stdin: int, stdout: int) -> None:
+        shell = os.environ.get("SHELL") or "/bin/sh"
+        self._pid = spawn([shell, "-c", f"exec {self._command}"], None, None, None, (stdin, stdout, 2), False)
+        watch_exit(cast("ReactorCore", self._reactor), self._pid, self._exited)
 
     def explain(self, failure: Failure) -> Any:
         """Let the error name the command where it is the command that failed."""

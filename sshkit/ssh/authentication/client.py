@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 USERAUTH = "ssh-userauth"
 MAX_REQUESTS = 64  #: requests of one login (R12)
 MAX_BANNERS = 16
-MAX_BANNER = 16 * 1024  #: characters shown of one
+MAX_BANNER = 256 * 1024  #: characters shown of one: as many as a packet holds
 T = TypeVar("T")
 
 
