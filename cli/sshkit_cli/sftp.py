@@ -5,57 +5,25 @@ where there was no session.
 """
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .sftp_connect import CommandLog
 
 PROGRAM: Final = "sshkit-sftp"
-FAILED: Final = 255
-INTERRUPTED: Final = 130
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    try:
-        return _main(sys.argv[1:] if argv is None else argv)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    from .sftp_main import run_main
+    from .sftp_options import USAGE, CommandLine, parse
 
-
-def _main(argv: list[str]) -> int:
-    from sshkit_keys.errors import SSHKitError
-    from sshkit_keys.text import printable
-
-    from .sftp_options import USAGE, UsageError, parse
-
-    if argv[:1] == ["-V"]:
-        from sshkit import __version__
-
-        print(f"{PROGRAM} {__version__}", file=sys.stderr)
-        return 0
-    from .sftp_connect import CommandLog
-
-    log = CommandLog(PROGRAM)
-    try:
-        typed = parse(argv)
-    except UsageError as error:
-        log.plain(f"{error}\n{USAGE}" if str(error) else USAGE)
-        return 1
-    except SSHKitError as error:
-        log.error(str(error))
-        return FAILED
-    try:
+    def run(typed: CommandLine, log: "CommandLog") -> int:
         from .sftp_run import Run
 
         return Run(typed, log).run()
-    except (SSHKitError, OSError) as error:
-        from .client_run import tell_error
 
-        tell_error(error, None, log)
-    except Exception as error:
-        # A mistake of ours: one line, and all of it for who asks with -v.
-        log.error(printable(f"internal error: {type(error).__name__}: {error}", 1000))
-        if typed.verbosity:
-            raise
-    return FAILED
+    return run_main(PROGRAM, argv, USAGE, parse, run)
 
 
 if __name__ == "__main__":
