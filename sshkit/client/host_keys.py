@@ -71,6 +71,7 @@ class HostKeyVerifier:
         self.port = port
         self.address: str | None = None  #: the numeric address, where it may vouch too
         self.peer_address: str | None = None  #: the numeric address, to be shown
+        self.reason = ""  #: why the key was accepted, for people
         self.key_changed = False  #: a changed key was let pass (policy "off"): no password is safe there
         self.files = [os.path.expanduser(os.fspath(path)) for path in files]
         self.global_files = [os.path.expanduser(os.fspath(path)) for path in global_files]
@@ -119,6 +120,7 @@ class HostKeyVerifier:
             key = certificate.key  # judged as any key
         if self.trusted is not None:
             self._compare(key, self.trusted)
+            self.reason = "one of the keys that were given"
             return None
         from sshkit_keys import HostKeyStatus
 
@@ -126,12 +128,14 @@ class HostKeyVerifier:
         name = f"[{self.host}]:{self.port}" if self.port != 22 else self.host
         described = f"{key.key_type} {key.fingerprint()}"
         if verdict.status is HostKeyStatus.TRUSTED:
+            self.reason = f"known by {', '.join(verdict.places)}"
             return None
         if verdict.status is HostKeyStatus.REVOKED:
             raise HostKeyRevoked(f"{name}: its key {described} is revoked in {', '.join(verdict.places)}")
         if verdict.status is HostKeyStatus.CHANGED:
             if self.policy == "off":
                 self.key_changed = True
+                self.reason = f"CHANGED, and let pass: known by another key in {', '.join(verdict.places)}"
                 self._say(f"{name}: its key changed to {described} ({', '.join(verdict.places)})")
                 return None
             raise HostKeyChanged(
@@ -156,19 +160,23 @@ class HostKeyVerifier:
                 raise HostKeyRevoked(
                     f"{name}: its certificate's key or authority is revoked in {entry.place}"
                 )
-        if all(entry.blob != certificate.authority.blob for entry in match.authorities):
+        vouching = [entry for entry in match.authorities if entry.blob == certificate.authority.blob]
+        if not vouching:
             return False
         try:
             certificate.check("host", self.host.lower(), int(time()), enforced_options=frozenset())
         except CertificateError as error:
             self._say(f"{name}: {error}")
             return False
+        self.reason = f"certified by the authority in {vouching[0].place}"
         return True
 
     def _unknown(self, key: "PublicKey", name: str, described: str) -> "Deferred[None] | None":
         if self.policy == "off":
+            self.reason = "unknown, and not checked"
             return None
         if self.policy == "accept-new":
+            self.reason = "unknown until now, and accepted as new"
             self._add(key, name)
             return None
         if self.policy == "ask" and self.ask is not None:
@@ -185,6 +193,7 @@ class HostKeyVerifier:
     def _answered(self, yes: bool, key: "PublicKey", name: str, described: str) -> None:
         if not yes:
             raise HostKeyUnknown(f"{name}: host key {described} was not accepted")
+        self.reason = "unknown until now, and accepted by whoever was asked"
         self._add(key, name)
 
     def _add(self, key: "PublicKey", name: str) -> None:
