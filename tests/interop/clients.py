@@ -11,12 +11,13 @@ from pathlib import Path
 from tests.interop.peers import (
     AEAD,
     BACKPORTS,
+    CBC,
     CTR,
     DROPBEAR,
     KEX,
-    MACS,
     OLD,
     PATH,
+    SHA2,
     SIGNATURES,
     Keys,
     Offer,
@@ -36,22 +37,31 @@ class Choice:
     mac: str | None = None
     host_key: str | None = None
     user_key: str = "ssh-ed25519"
+    compression: str | None = None
 
     def __str__(self) -> str:
-        parts = [self.kex, self.cipher, self.mac, self.host_key and f"host {self.host_key}"]
+        parts = [self.kex, self.cipher, self.mac, self.host_key and f"host {self.host_key}", self.compression]
         if self.user_key != "ssh-ed25519":
             parts.append(f"user {self.user_key}")
         return " ".join(part for part in parts if part) or "defaults"
 
 
 def choices(offer: Offer) -> list[Choice]:
-    """Return every algorithm of `offer` once: each key exchange, each cipher with each MAC, each key type."""
+    """Return every algorithm of `offer` once: each key exchange, each cipher and each MAC, each key type."""
     found = [Choice()]
     found += [Choice(kex=name) for name in offer.kex]
     found += [Choice(cipher=name) for name in offer.ciphers if name in AEAD]
-    found += [Choice(cipher=name, mac=mac) for name in offer.ciphers if name in CTR for mac in offer.macs]
+    found += [
+        Choice(cipher=name, mac=mac)
+        for name in offer.ciphers
+        if name not in AEAD
+        for mac in offer.macs
+        # Every MAC with one cipher of each mode, every cipher with one MAC of each kind.
+        if name in ("aes128-ctr", "aes128-cbc") or mac in SHA2[:2]
+    ]
     found += [Choice(host_key=name) for name in offer.signatures]
     found += [Choice(user_key=name) for name in offer.signatures[1:]]
+    found += [Choice(compression=name) for name in offer.compressions]
     return found
 
 
@@ -94,6 +104,7 @@ def _openssh(executable: str) -> Run:
             "MACs": choice.mac,
             "HostKeyAlgorithms": choice.host_key,
             "PubkeyAcceptedAlgorithms": choice.user_key,
+            "Compression": "yes" if choice.compression else "no",
             "LogLevel": "ERROR",
         }
         for name, value in options.items():
@@ -135,6 +146,8 @@ def _plink(keys: Keys, port: int, choice: Choice, command: str) -> tuple[int, by
     argv = ["plink", "-ssh", "-batch", "-P", str(port), "-i", converted]
     for key in keys.host.values():
         argv += ["-hostkey", key.public.fingerprint()]
+    if choice.compression:
+        argv.append("-C")
     return _spawn([*argv, "joe@127.0.0.1", command], {"HOME": str(keys.folder), "PUTTYDIR": str(keys.folder)})
 
 
@@ -147,6 +160,7 @@ def _asyncssh(keys: Keys, port: int, choice: Choice, command: str) -> tuple[int,
         "mac_algs": [choice.mac] if choice.mac else (),
         "server_host_key_algs": [choice.host_key] if choice.host_key else (),
         "signature_algs": [choice.user_key],
+        "compression_algs": [choice.compression] if choice.compression else (),
     }
 
     async def run() -> tuple[int, bytes]:
@@ -179,6 +193,8 @@ def _paramiko(keys: Keys, port: int, choice: Choice, command: str) -> tuple[int,
             security.digests = (choice.mac,)
         if choice.host_key:
             security.key_types = (choice.host_key,)
+        if choice.compression:
+            transport.use_compression()
         transport.start_client(timeout=TIMEOUT)
         loader = {
             "ed25519": paramiko.Ed25519Key,
@@ -196,16 +212,35 @@ def _paramiko(keys: Keys, port: int, choice: Choice, command: str) -> tuple[int,
 
 
 PARAMIKO = Offer(
-    kex=tuple(name for name in KEX if name != "curve25519-sha256"),
-    ciphers=("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", *CTR),
-    macs=MACS,
+    kex=(
+        "curve25519-sha256@libssh.org",
+        "ecdh-sha2-nistp256",
+        "ecdh-sha2-nistp384",
+        "ecdh-sha2-nistp521",
+        "diffie-hellman-group14-sha256",
+        "diffie-hellman-group16-sha512",
+        "diffie-hellman-group-exchange-sha256",
+    ),
+    ciphers=("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", *CTR, *CBC),
+    macs=(*SHA2, "hmac-sha1"),
     signatures=SIGNATURES,
+)
+ASYNCSSH = Offer(
+    kex=(
+        *(name for name in KEX if not name.startswith("sntrup")),
+        "mlkem768nistp256-sha256",
+        "mlkem1024nistp384-sha384",
+        "curve448-sha512",
+        "diffie-hellman-group15-sha512",
+        "diffie-hellman-group17-sha512",
+    ),
+    compressions=("zlib@openssh.com", "zlib"),
 )
 CLIENTS = (
     ClientPeer("OpenSSH 9.2", _openssh("ssh"), Offer(kex=OLD), "ssh"),
     ClientPeer("OpenSSH 10.0", _openssh(str(BACKPORTS / "usr/bin/ssh")), Offer(), "ssh", BACKPORTS),
-    ClientPeer("dropbear", _dbclient, Offer((), DROPBEAR.ciphers, DROPBEAR.macs, ()), "dbclient"),
+    ClientPeer("dropbear", _dbclient, Offer((), DROPBEAR.ciphers, DROPBEAR.macs, (), ()), "dbclient"),
     ClientPeer("PuTTY", _plink, Offer((), (), (), SIGNATURES[:1]), "plink"),
-    ClientPeer("asyncssh", _asyncssh),
+    ClientPeer("asyncssh", _asyncssh, ASYNCSSH),
     ClientPeer("paramiko", _paramiko, PARAMIKO),
 )

@@ -2,7 +2,8 @@
 
 import sshkit
 from sshkit.blocking.server import BlockingServer
-from sshkit.ssh.algorithms import DEFAULT
+from sshkit.server.server import Settings
+from sshkit.ssh.algorithms import DEFAULT, known_names
 from tests.interop.clients import Choice, ClientPeer
 from tests.interop.peers import Keys
 
@@ -19,6 +20,7 @@ def algorithms(choice: Choice) -> sshkit.Algorithms:
         macs=choice.mac,
         host_keys=choice.host_key,
         user_keys=choice.user_key,
+        compressions=choice.compression,
     )
 
 
@@ -47,8 +49,16 @@ def serve(keys: Keys) -> BlockingServer:
         session.stdout.write("hello\n")
         return 3
 
+    # Everything that there is, also what must be asked for by name.
+    known = {
+        name: ",".join(known_names(name)) for name in ("key_exchanges", "ciphers", "macs", "compressions")
+    }
     return sshkit.blocking.serve(
-        "127.0.0.1:0", handler, host_keys=list(keys.host.values()), authorized_keys=[keys.authorized]
+        "127.0.0.1:0",
+        handler,
+        host_keys=list(keys.host.values()),
+        authorized_keys=[keys.authorized],
+        settings=Settings(algorithms=DEFAULT.edited(**known)),
     )
 
 

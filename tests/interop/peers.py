@@ -20,8 +20,11 @@ BACKPORTS = ROOT / ".peers" / "openssh-backports"
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 START_TIMEOUT = 10.0
 
+#: What OpenSSH 10.0 takes part in of what we have.
 KEX = (
     "mlkem768x25519-sha256",
+    "sntrup761x25519-sha512",
+    "sntrup761x25519-sha512@openssh.com",
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
     "ecdh-sha2-nistp256",
@@ -29,15 +32,29 @@ KEX = (
     "ecdh-sha2-nistp521",
     "diffie-hellman-group14-sha256",
     "diffie-hellman-group16-sha512",
+    "diffie-hellman-group18-sha512",
+    "diffie-hellman-group-exchange-sha256",
+    "diffie-hellman-group-exchange-sha1",
+    "diffie-hellman-group14-sha1",
 )
 AEAD = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com")
 CTR = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
-MACS = (
+CBC = ("aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc")
+SHA2 = (
     "hmac-sha2-256",
-    "hmac-sha2-512",
     "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512",
     "hmac-sha2-512-etm@openssh.com",
 )
+SHA1 = ("hmac-sha1", "hmac-sha1-etm@openssh.com")
+UMACS = (
+    "umac-64@openssh.com",
+    "umac-64-etm@openssh.com",
+    "umac-128@openssh.com",
+    "umac-128-etm@openssh.com",
+)
+MACS = SHA2 + SHA1 + UMACS
+ZLIB = ("zlib@openssh.com",)
 SIGNATURES = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -95,16 +112,17 @@ class Offer:
     """What a peer takes part in."""
 
     kex: tuple[str, ...] = KEX
-    ciphers: tuple[str, ...] = AEAD + CTR
+    ciphers: tuple[str, ...] = AEAD + CTR + CBC
     macs: tuple[str, ...] = MACS
     signatures: tuple[str, ...] = SIGNATURES
+    compressions: tuple[str, ...] = ZLIB
 
 
-OLD = tuple(name for name in KEX if not name.startswith("mlkem"))
+OLD = tuple(name for name in KEX if not name.startswith("mlkem") and name != "sntrup761x25519-sha512")
 DROPBEAR = Offer(
-    kex=tuple(name for name in OLD if "nistp" in name or "25519" in name or "group14" in name),
+    kex=tuple(name for name in OLD if name.startswith(("ecdh", "curve")) or "group14" in name),
     ciphers=("chacha20-poly1305@openssh.com", "aes128-ctr", "aes256-ctr"),
-    macs=("hmac-sha2-256",),
+    macs=("hmac-sha2-256", "hmac-sha1"),
     signatures=("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-256"),
 )
 

@@ -14,7 +14,7 @@ from tests.interop import matrix
 from tests.interop.clients import CLIENTS, Choice, choices
 from tests.interop.peers import SERVERS, Keys
 
-COLUMNS = ("defaults", "key exchange", "cipher", "cipher + MAC", "host key", "user key")
+COLUMNS = ("defaults", "key exchange", "cipher", "cipher + MAC", "host key", "user key", "compression")
 
 
 def column(choice: Choice) -> str:
@@ -25,6 +25,8 @@ def column(choice: Choice) -> str:
         return "cipher + MAC" if choice.mac else "cipher"
     if choice.host_key:
         return "host key"
+    if choice.compression:
+        return "compression"
     return "user key" if choice.user_key != "ssh-ed25519" else "defaults"
 
 

@@ -25,7 +25,7 @@ def test_our_client_meets_a_real_server_under_every_algorithm(peer: ServerPeer, 
     with peer.running(peer_keys) as port:
         for choice in choices(peer.offer):
             summary = matrix.our_client(port, peer_keys, choice, getpass.getuser())
-            for wanted in (choice.kex, choice.cipher, choice.mac, choice.host_key):
+            for wanted in (choice.kex, choice.cipher, choice.mac, choice.host_key, choice.compression):
                 assert wanted is None or wanted in summary, f"{choice}: {summary}"
 
 

@@ -48,7 +48,7 @@ def test_patterns_name_all_that_fit_once() -> None:
 @pytest.mark.parametrize("text", ["none", "+none", "^none", "aes256-ctr,none", "hmac-md5", "*sha1*"])
 def test_r16_none_and_what_is_not_there_cannot_be_configured(text: str) -> None:
     for category in ("ciphers", "macs", "key_exchanges", "host_keys", "user_keys"):
-        with pytest.raises(LocalProtocolError, match="unknown .* algorithm .*; known: "):
+        with pytest.raises(LocalProtocolError, match=r"unknown .* algorithm .*; known: "):
             DEFAULT.edited(**{category: text})
 
 

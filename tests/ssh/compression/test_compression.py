@@ -188,3 +188,29 @@ def test_a_sequence_number_is_that_of_the_cipher() -> None:
     for half in halves(duo):
         half.sequence = 7
         assert half.inner.sequence == half.sequence == 7
+
+
+def test_what_comes_in_pieces_is_opened_when_it_is_whole() -> None:
+    for algorithms in (AT_ONCE, DELAYED):
+        scene = Scene(core_is_client=True, algorithms=algorithms)
+        scene.handshake()
+        compressor = zlib.compressobj()
+        payload = bytes((messages.IGNORE,)) + b"\0\0\0\0"
+        if algorithms is AT_ONCE:
+            payload = compressor.compress(payload) + compressor.flush(zlib.Z_PARTIAL_FLUSH)
+        before = scene.layer.opener.sequence
+        for byte in scene.raw.packet(payload):
+            scene.raw.send_bytes(bytes((byte,)))
+            scene.settle()
+        assert scene.owner.lost is None
+        assert scene.layer.opener.sequence == before + 1
+        scene.layer.rest()
+
+
+def test_halves_of_a_cipher_that_keeps_nothing_rest_as_they_are() -> None:
+    duo = Duo(algorithms=DEFAULT.edited(ciphers="aes128-ctr", compressions="zlib")).login()
+    duo.client.rest()
+    near, far = duo.open()
+    channel_of(near).write(b"hello")
+    duo.settle()
+    assert bytes(far.data) == b"hello"

@@ -1,4 +1,4 @@
-"""EXT_INFO in both directions, pings, and what peers are known to get wrong (RFC 8308, OpenSSH's PROTOCOL)."""
+"""EXT_INFO in both directions (RFC 8308), pings, and what peers are known to get wrong."""
 
 import pytest
 from sshkit_keys.wire import WireReader
