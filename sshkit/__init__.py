@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sshkit.client.connection import ClientConnection
     from sshkit.client.destination import InvalidDestination
     from sshkit.client.host_keys import HostKeyChanged, HostKeyRevoked, HostKeyUnknown
+    from sshkit.client.many import HostOutcome, HostRun, run_on_hosts
     from sshkit.client.process import ClientProcess, CommandFailed, OutputTooLarge, Result
     from sshkit.client.proxy import ProxyFailed
     from sshkit.client.scan import ScannedHost, scan, scan_host
@@ -120,6 +121,7 @@ _HOMES = {
     "sshkit.client.connection": ("ClientConnection",),
     "sshkit.client.destination": ("InvalidDestination",),
     "sshkit.client.host_keys": ("HostKeyChanged", "HostKeyRevoked", "HostKeyUnknown"),
+    "sshkit.client.many": ("HostOutcome", "HostRun", "run_on_hosts"),
     "sshkit.client.process": ("ClientProcess", "CommandFailed", "OutputTooLarge", "Result"),
     "sshkit.client.proxy": ("ProxyFailed",),
     "sshkit.client.scan": ("ScannedHost", "scan", "scan_host"),
@@ -270,6 +272,8 @@ __all__ = [
     "HostKeyNotVerified",
     "HostKeyRevoked",
     "HostKeyUnknown",
+    "HostOutcome",
+    "HostRun",
     "InvalidAddress",
     "InvalidDestination",
     "KeyExchangeFailed",
@@ -349,6 +353,7 @@ __all__ = [
     "load_target",
     "race",
     "run",
+    "run_on_hosts",
     "scan",
     "scan_host",
     "serve",

@@ -31,6 +31,11 @@ def _main(argv: list[str]) -> int:
     from .options import USAGE, UsageError, parse
 
     log = Log()
+    before = argv[: argv.index("--")] if "--" in argv else argv
+    if any(word.partition("=")[0] == "--hosts" for word in before):
+        from .client_hosts import main_hosts
+
+        return main_hosts(argv, log)
     try:
         typed = parse(argv)
         if typed.version:
