@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sshkit_keys.errors import WireError
 from sshkit_keys.text import printable
-from sshkit_keys.wire import string
+from sshkit_keys.wire import string, uint32
 
 from sshkit.deferred import Deferred, Failure
 from sshkit.forwarding.addresses import (
@@ -22,11 +22,11 @@ from sshkit.forwarding.addresses import (
 from sshkit.forwarding.connecting import connect_channel
 from sshkit.forwarding.errors import ForwardClosed, ForwardRefused
 from sshkit.forwarding.forward import Forward
-from sshkit.forwarding.listening import BIND_MASK, Arrival, _uint32, direct_open, direct_source, listen
+from sshkit.forwarding.listening import Arrival, direct_open, direct_source, listen
 from sshkit.forwarding.stream import ForwardStream
 from sshkit.opening import Opening
 from sshkit.ssh.channels import forwarded_tcpip, streamlocal
-from sshkit.ssh.errors import ChannelOpenFailed, ChannelRequestFailed
+from sshkit.ssh.errors import ChannelRequestFailed
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Clock, Listener, Reactor
@@ -43,12 +43,13 @@ Key = tuple[str, int] | str
 class ClientForwards:
     """All forwards of one connection."""
 
-    __slots__ = ("_connection", "_reactor", "forwards", "remote")
+    __slots__ = ("_connection", "_past", "_reactor", "forwards", "remote")
 
     def __init__(self, connection: "Connection", reactor: Any) -> None:
         self._connection = connection
         self._reactor = cast("Reactor", reactor)
         self.forwards: set[Forward] = set()  #: those in force
+        self._past: set[Forward] = set()  # those closed, while connections of theirs went on
         self.remote: dict[Key, Forward] = {}  #: those that the server listens for, by what it says
 
     # Opening.
@@ -200,10 +201,15 @@ class ClientForwards:
         self.remote.clear()
         for forward in forwards:
             forward.connection_lost()
+        for forward in self._past:
+            forward.abort_all()
 
     def _forget(self, forward: Forward) -> Deferred[None] | None:
         """Take a forward out of force; the Deferred is the server's answer, where it listens."""
         self.forwards.discard(forward)
+        self._past = {past for past in self._past if past.open}
+        if forward.open:
+            self._past.add(forward)
         key = key_of(forward.place)
         if self.remote.get(key) is not forward:
             return None
@@ -239,7 +245,7 @@ def open_direct(
     """Open a channel that the server connects to `destination`."""
     kind, body, named = direct_open(parse_address(destination))
     if named:
-        body += string(originator[0]) + _uint32(originator[1])
+        body += string(originator[0]) + uint32(originator[1])
     return connection.open_channel(kind, body, protocol)
 
 
@@ -262,6 +268,3 @@ def open_stream(
     channel.add_callbacks(lambda _: opening.callback(stream), failed)
     opening.add_timeout(timeout, clock, what=f"a connection to {printable(str(destination))}")
     return opening
-
-
-__all__ = ["ANSWER_TIMEOUT", "BIND_MASK", "ChannelOpenFailed", "ClientForwards", "open_direct"]

@@ -5,6 +5,7 @@ forwards.  What fails becomes the refusal of the channel (RFC 4254 section 5.1).
 """
 
 import errno
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,8 @@ def _refused(error: BaseException) -> ChannelOpenFailed:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno is not None:
+            if cause.errno < 0:  # of the resolver, which counts from the other end
+                return ChannelOpenFailed(CONNECT_FAILED, "the host name is not known")
             code = RESOURCE_SHORTAGE if cause.errno in _SHORTAGE else CONNECT_FAILED
             return ChannelOpenFailed(code, os_text(cause.errno))
         cause = cause.__cause__
@@ -125,6 +128,4 @@ def _refused(error: BaseException) -> ChannelOpenFailed:
 
 def os_text(code: int) -> str:
     """Return the system's words for an error; never a path or an address of this side."""
-    import os
-
     return os.strerror(code)

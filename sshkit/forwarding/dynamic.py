@@ -6,12 +6,10 @@ server's (its remote twin).  When the destination is known, both give way to the
 
 from typing import TYPE_CHECKING, Any
 
-from sshkit_keys.text import printable
-
 from sshkit.deferred import CancelledError, Deferred, Failure
-from sshkit.forwarding.addresses import Place, TcpPlace
+from sshkit.forwarding.addresses import TcpPlace
 from sshkit.forwarding.connecting import connect_channel
-from sshkit.forwarding.listening import ChannelSource, direct_source, open_for
+from sshkit.forwarding.listening import direct_source, open_for
 from sshkit.forwarding.pump import Pump, SocketEnd, Tally
 from sshkit.protocols.socks.server import (
     CONNECTION_REFUSED,
@@ -225,11 +223,3 @@ class SocksChannel(ChannelProtocol):
             channel.write_eof()
             channel.resume_reading()
             channel.close()
-
-
-def shown_place(place: Place) -> str:
-    """Return a place of a peer's words, fit to be shown."""
-    return printable(str(place))
-
-
-__all__ = ["ChannelSource", "SocksArrival", "SocksChannel", "shown_place"]

@@ -6,11 +6,10 @@ local forwards and by the server for remote ones.
 
 import os
 from collections.abc import Callable
-from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from sshkit_keys.errors import SSHKitError
-from sshkit_keys.wire import string
+from sshkit_keys.wire import string, uint32
 
 from sshkit.forwarding.addresses import Place, TcpPlace, UnixPlace, path_bytes
 from sshkit.forwarding.pump import Pump, SocketEnd, Tally
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from sshkit.ssh.connection.connection import Connection
 
 BIND_MASK = 0o177  #: permissions that a listening UNIX socket lacks: only its owner may connect
-_uint32 = Struct(">I").pack
 
 
 class ChannelSource:
@@ -45,7 +43,7 @@ class ChannelSource:
             return self.head
         peer = transport.get_extra_info("peername")
         host, port = peer[:2] if isinstance(peer, tuple) else ("127.0.0.1", 0)
-        return self.head + string(host) + _uint32(port)
+        return self.head + string(host) + uint32(port)
 
 
 def direct_source(connection: "Connection", place: Place, tally: Tally) -> ChannelSource:
@@ -57,7 +55,7 @@ def direct_source(connection: "Connection", place: Place, tally: Tally) -> Chann
 def direct_open(place: Place) -> tuple[str, bytes, bool]:
     """Return the kind of channel to `place`, its body, and whether host and port of who wants it follow."""
     if isinstance(place, TcpPlace):
-        return direct_tcpip.KIND, string(place.host) + _uint32(place.port), True
+        return direct_tcpip.KIND, string(place.host) + uint32(place.port), True
     return streamlocal.DIRECT, streamlocal.DirectStreamlocal(path_bytes(place), b"", 0).encode(), False
 
 

@@ -5,11 +5,10 @@ and against what the key or certificate of the login allows (R28); everything en
 """
 
 import os
-from struct import Struct
 from typing import TYPE_CHECKING, Any, cast
 
 from sshkit_keys.text import printable
-from sshkit_keys.wire import string
+from sshkit_keys.wire import string, uint32
 
 from sshkit.deferred import Deferred, Failure
 from sshkit.forwarding.addresses import (
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 PROHIBITED = 1  #: RFC 4250 section 4.3
 OPENS = (direct_tcpip.KIND, streamlocal.DIRECT)
 REQUESTS = (forwarded_tcpip.FORWARD, forwarded_tcpip.CANCEL, streamlocal.FORWARD, streamlocal.CANCEL)
-_uint32 = Struct(">I").pack
 
 
 class ServerForwards:
@@ -130,7 +128,7 @@ class ServerForwards:
             if isinstance(place, TcpPlace) and not place.port:
                 port = int(listener.address[1])
                 bound, answer = TcpPlace(place.host, port), forwarded_tcpip.BoundPort(port).encode()
-                source.head = string(place.host) + _uint32(port)
+                source.head = string(place.host) + uint32(port)
             if self._ended or bound in self._listeners:
                 listener.close()
                 raise ForwardRefused("the connection has ended")
@@ -156,7 +154,7 @@ class ServerForwards:
 
     def _source(self, place: Place) -> ChannelSource:
         if isinstance(place, TcpPlace):
-            head = string(place.host) + _uint32(place.port)
+            head = string(place.host) + uint32(place.port)
             return ChannelSource(self._connection, forwarded_tcpip.KIND, head, self.tally)
         head = streamlocal.ForwardedStreamlocal(path_bytes(place), b"").encode()
         return ChannelSource(self._connection, streamlocal.FORWARDED, head, self.tally, named=False)

@@ -6,6 +6,15 @@ import pytest
 
 from sshkit.deferred import Failure, set_unhandled_handler
 from tests.forwarding.world import ForwardWorld
+from tests.interop.peers import Keys
+
+
+@pytest.fixture(scope="session")
+def peer_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """Keys that real peers know."""
+    folder = tmp_path_factory.mktemp("peer-keys")
+    folder.chmod(0o755)
+    return Keys(folder)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from sshkit.config.sshd_config import ConfigErrors, read_server_config
 from sshkit.server import system_passwords
 from sshkit.server.accounts import Account, own_account
 from sshkit.server.configured import Plan, Planner
+from sshkit.server.forward_policy import ForwardPolicy
 from sshkit.server.limits import MaxStartups
 from sshkit.ssh.transport.rekeying import DEFAULT_BYTES, DEFAULT_SECONDS, RekeyLimits
 
@@ -126,3 +127,31 @@ def test_passwords_that_cannot_be_checked_are_an_error_that_says_why(
     assert mistakes(f"{keyword} yes", own_key=key) == [
         "passwords cannot be checked: /no/such/shadow: No such file or directory (only root may read it)"
     ]
+
+
+def test_forwards_are_served_as_sshd_serves_them(key: str) -> None:
+    assert plan(own_key=key).settings.forwards == ForwardPolicy()
+    assert plan("DisableForwarding yes", own_key=key).settings.forwards is None
+    both = ("AllowTcpForwarding no", "AllowStreamLocalForwarding no")
+    assert plan(*both, own_key=key).settings.forwards is None
+    made = plan(
+        "AllowTcpForwarding local",
+        "AllowStreamLocalForwarding remote",
+        "GatewayPorts clientspecified",
+        "PermitOpen host:80",
+        "PermitListen none",
+        "StreamLocalBindMask 0117",
+        "StreamLocalBindUnlink yes",
+        own_key=key,
+    )
+    assert made.settings.forwards == ForwardPolicy(
+        open_tcp=True,
+        listen_tcp=False,
+        open_unix=False,
+        listen_unix=True,
+        gateway="clientspecified",
+        permit_open=(("host", 80),),
+        permit_listen=(),
+        bind_mask=0o117,
+        unlink=True,
+    )

@@ -8,6 +8,7 @@ import pytest
 from sshkit_keys import generate_private_key, parse_authorized_keys
 from sshkit_keys.authorized_options import OPTIONS
 
+from sshkit.server.certificate_logins import together
 from sshkit.server.key_limits import ENFORCED, KeyLimits, LineRefused, address_matches, limits_of
 
 KEY = generate_private_key("ed25519", comment="test").public.to_line()
@@ -75,6 +76,16 @@ def test_restrict_forbids_everything_and_single_things_can_be_allowed_again() ->
     assert limits("restrict,port-forwarding,user-rc").permit_port_forwarding
     assert limits("restrict,agent-forwarding").permit_agent_forwarding
     assert limits("restrict,x11-forwarding").permit_x11_forwarding
+
+
+def test_r28_permitopen_and_permitlisten_are_lists_that_hold_together() -> None:
+    made = limits('permitopen="db:5432",permitopen="[::1]:*",permitlisten="8080",permitlisten="localhost:*"')
+    assert made.permit_open == ((("db", 5432), ("::1", None)),)
+    assert made.permit_listen == ((("*", 8080), ("localhost", None)),)
+    assert made.permit_port_forwarding
+    assert not limits('restrict,permitopen="db:5432"').permit_port_forwarding
+    assert together(made, made).permit_open == made.permit_open * 2
+    assert together(made, limits("")).permit_listen == made.permit_listen
 
 
 def test_a_refusal_counts_wherever_it_stands() -> None:
