@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from sshkit_keys.text import printable
 
-from sshkit.client.target import Target, config_files, local_facts
+from sshkit.client.credentials import DEFAULT_IDENTITIES
+from sshkit.client.destination import parse_destination
+from sshkit.client.target import Target, algorithms_of, config_files, local_facts
 from sshkit.client.target import load_target as load
 from sshkit.config.client_options import command_line
-from sshkit.config.parser import COMMAND_LINE, ConfigError, Line, parse_line
+from sshkit.config.parser import COMMAND_LINE, DEFAULT, ConfigError, Line, parse_line
 from sshkit.config.shown import shown_value
 from sshkit.config.without_effect import SAY
 
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
 def load_target(typed: "CommandLine") -> Target:
     """Read the command line and the files; ConfigError or InvalidDestination where they make no sense."""
     lines: list[Line] = []
-    for keyword, rest in typed.settings:
+    where = parse_destination(typed.destination)
+    for index, (keyword, rest) in enumerate((*typed.settings, ("", "#"))):
+        if index == typed.before:  # the destination stands among the options, and the first value counts
+            if where.user is not None:
+                lines.append(command_line("User", f'"{where.user}"'))
+            if where.port is not None:
+                lines.append(command_line("Port", str(where.port)))
         line = command_line(keyword, rest) if keyword else parse_line(rest, COMMAND_LINE)
         if line is not None:
             lines.append(line)
@@ -70,20 +78,40 @@ def environment_of(target: Target, environment: "os._Environ[str]") -> dict[str,
     return sent
 
 
+#: Keywords whose value is a list of algorithms that may only say what changes, and where the whole list is.
+_ALGORITHMS = {
+    "ciphers": "ciphers",
+    "hostkeyalgorithms": "host_keys",
+    "kexalgorithms": "key_exchanges",
+    "macs": "macs",
+    "pubkeyacceptedalgorithms": "user_keys",
+}
+#: What is none unless somebody says otherwise, and then is not shown.
+_SILENT = frozenset(("identityagent", "preferredauthentications", "proxyjump", "setenv"))
+
+
 def dump(target: Target, places: bool = False) -> str:
     """Return the effective settings, one a line (-G); with `places`, who set each."""
     options = target.options
+    algorithms = algorithms_of(options, lambda _: None)
     rows = [
         ("host", target.original, COMMAND_LINE),
         ("user", target.user, options.user.place),
         ("hostname", target.hostname, options.hostname.place),
     ]
-    rows += [
-        (keyword, shown_value(keyword, value), place)
-        for keyword, value, place in options.items()
-        if value is not None and keyword not in ("user", "hostname")
-    ]
+    for keyword, value, place in options.items():
+        if keyword in ("user", "hostname"):
+            continue
+        if keyword in _ALGORITHMS:
+            entries = getattr(algorithms, _ALGORITHMS[keyword])
+            text = ",".join(entry if isinstance(entry, str) else entry.name for entry in entries)
+        else:
+            text = shown_value(keyword, value)
+        if text and not (place is DEFAULT and ((value is None and text == "none") or keyword in _SILENT)):
+            rows.append((keyword, text, place))
+    if not options.identity_files:
+        rows += [("identityfile", path, DEFAULT) for path in DEFAULT_IDENTITIES]
     if not places:
-        return "".join(f"{keyword} {printable(value, 4096)}\n" for keyword, value, _ in rows)
-    lines = [f"{keyword} {printable(value, 4096)}" for keyword, value, _ in rows]
+        return "".join(f"{keyword} {printable(value, 1 << 16)}\n" for keyword, value, _ in rows)
+    lines = [f"{keyword} {printable(value, 1 << 16)}" for keyword, value, _ in rows]
     return "".join(f"{line:<32}# {place}\n" for line, (_, _, place) in zip(lines, rows, strict=True))

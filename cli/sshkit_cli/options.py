@@ -82,6 +82,7 @@ class CommandLine(NamedTuple):
     dump: bool  #: -G
     query: str | None  #: -Q
     version: bool
+    before: int = 0  #: settings that stood before the destination
     direct: str | None = None  #: -W
     control: str | None = None  #: -O
     syslog: bool = False  #: -y
@@ -113,7 +114,6 @@ class _Flags:
             self.settings += _SWITCHES[letter]
         elif letter == "W":
             self.direct = argument
-            self.settings += _DIRECT
         elif letter == "w":
             self.settings += (("TunnelDevice", _quote(argument)), ("Tunnel", "point-to-point"))
         elif letter == "O":
@@ -147,11 +147,15 @@ def parse(argv: list[str]) -> CommandLine:
     flags = _Flags()
     rest = _options(argv, flags)
     destination = ""
+    before = len(flags.settings)
     if rest and not flags.version:
         destination, rest = rest[0], rest[1:]
         if rest:
             rest = _options(rest, flags)
     settings = flags.settings
+    if flags.direct is not None:
+        settings += _DIRECT
+    leading = len(settings)
     if flags.terminal:
         settings.insert(0, ("RequestTTY", "yes" if flags.terminal == 1 else "force"))
     if flags.master:
@@ -174,6 +178,7 @@ def parse(argv: list[str]) -> CommandLine:
         dump=flags.dump,
         query=flags.query,
         version=flags.version,
+        before=before + len(settings) - leading,
         direct=flags.direct,
         control=flags.control,
         syslog=flags.syslog,

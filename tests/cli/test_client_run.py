@@ -228,7 +228,7 @@ def test_e_writes_the_log_into_a_file(to_sshd: Arguments, tmp_path: Path) -> Non
         (["-l", "a;b"], "sshkit-client: command line: 'a;b': user name"),
         (["-F", "/none/such"], "sshkit-client: /none/such: the file does not exist\n"),
         (["-L", "h:2"], "sshkit-client: command line: LocalForward: 'h:2' is not a forward; write "),
-        (["-W", "h"], "sshkit-client: command line: -W: 'h' is not host:port\n"),
+        (["-W", "h:1"], "sshkit-client: -W goes without a command\nusage: "),
         (["-o", "ProxyCommand=x %z"], "sshkit-client: command line: unknown token %z\n"),
         (["-Q", "colours"], "sshkit-client: unknown query 'colours'"),
     ],
