@@ -247,3 +247,12 @@ def test_a_phase_entered_during_a_rekey_holds_after_it() -> None:
     scene.exchange()
     scene.send(connection.GlobalRequest("x", True, b""))
     assert scene.owner.requests == [("x", b"")]
+
+
+def test_r20_the_end_of_a_connection_leaves_no_timer_behind() -> None:
+    duo = Duo(limits=RekeyLimits(0, 3600)).login()
+    assert duo.client._rekey_timer is not None
+    duo.client.disconnect()
+    duo.settle()
+    assert duo.client._rekey_timer is None
+    assert duo.server._rekey_timer is None
