@@ -319,6 +319,11 @@ def test_r41_nothing_is_loaded_any_more_once_the_server_listens(
     ):
         assert server.ssh("true", options=("-o", setting)).returncode == 0
     server.ssh("kill $$", options=("-tt",))
+    for host in ("127.0.0.1", "localhost"):
+        server.ssh(options=("-W", f"{host}:{server.port}"))
+    server.ssh(options=("-W", "127.0.0.1:1"))
+    for listen in ("0", str(place.folder / "socket")):
+        server.ssh("true", options=("-R", f"{listen}:127.0.0.1:1"))
     server.ssh("true", identity="other", user="nobody-of-this-name")
     lines = server.log.splitlines()
     start_line = next(number for number, line in enumerate(lines) if "connect with" in line)
