@@ -30,6 +30,7 @@ from .client_setup import (
     tell_settings,
 )
 from .local_terminal import LocalTerminal
+from .log import DEBUG
 from .prompts import Prompter
 from .questions import Questions
 from .session import ClientSession, DirectSession, Plan
@@ -99,6 +100,8 @@ class Run:
         reactor = cast("Reactor", self._reactor)
         asking = Questions(target, self._prompter, log)
         self._connection = connection = make_connection(target, reactor, asking)
+        if log.level >= DEBUG:
+            connection.layer.trace = log.debug
         patience = float(options.connect_timeout.value)
         if patience:
             self._reactor.call_later(patience, self._check_answered, patience)

@@ -15,8 +15,10 @@ from sshkit.ssh.key_exchange.method import Method, bad_value
 from sshkit.ssh.key_exchange.moduli import MAX_BITS, MIN_BITS, Group, is_usable
 from sshkit.ssh.messages.transport import KexGroup, KexGroupInit, KexGroupReply, KexGroupRequest
 
-#: What a client asks for: as strong as AES-128, which is what it will mostly protect.
-PREFERRED_BITS = 3072
+#: What a client asks for, by the bytes of the key that it will protect: as strong as that (NIST SP 800-57
+#: part 1, table 2, with the least of RFC 8270).
+PREFERRED_BITS = {14: 3072, 16: 3072, 24: 7680}
+STRONGEST_BITS = 8192
 #: A server without a moduli file gives out those of RFC 3526.
 FIXED = tuple(Group(prime, GENERATOR) for prime in (GROUP14, GROUP16, GROUP18))
 
@@ -36,7 +38,7 @@ class GroupExchange(Method):
         super().__init__(random_bytes)
         self._random_bytes = random_bytes
         self.group_hash = b""
-        self._request = KexGroupRequest(MIN_BITS, PREFERRED_BITS, MAX_BITS)
+        self._request = KexGroupRequest(MIN_BITS, PREFERRED_BITS[16], MAX_BITS)
         self._group = FIXED[0]
 
     @classmethod
@@ -48,9 +50,24 @@ class GroupExchange(Method):
     def encode_public(value: int) -> bytes:
         return wire.mpint(value)
 
-    def ask(self, largest: int = MAX_BITS) -> KexGroupRequest:
-        """Client: return what to ask for; `largest` where the server is known to choke on more."""
+    @property
+    def sizes(self) -> str:
+        """What is asked for, as OpenSSH's messages have it."""
+        request = self._request
+        return f"{request.minimum}<{request.preferred}<{request.maximum}"
+
+    @property
+    def bits_set(self) -> str:
+        """Bits that are set in our public value, of those that the group has."""
+        return f"{self._public.bit_count()}/{self._group.prime.bit_length()}"
+
+    def ask(self, largest: int = MAX_BITS, key_size: int = 16) -> KexGroupRequest:
+        """Client: return what to ask for to protect a key of `key_size` bytes.
+
+        `largest` is for a server that is known to choke on more.
+        """
         self._request.maximum = largest
+        self._request.preferred = min(PREFERRED_BITS.get(key_size, STRONGEST_BITS), largest)
         return self._request
 
     def group_received(self, group: KexGroup) -> None:

@@ -10,6 +10,7 @@ from sshkit_keys import parse_public_key, wire
 from sshkit_keys.errors import SSHKitError
 
 from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX, HOST_CERTIFICATES
+from sshkit.ssh.ciphers.packet import Cipher
 from sshkit.ssh.errors import HostKeyNotVerified, KeyExchangeFailed, RemoteProtocolError
 from sshkit.ssh.key_exchange.group_exchange import GroupExchange
 from sshkit.ssh.key_exchange.moduli import MAX_BITS
@@ -108,7 +109,10 @@ class Exchange:
             tables = GROUP_CLIENT if layer.is_client else GROUP_SERVER
             if layer.is_client:
                 small = Quirk.SMALL_GROUPS in quirks_of(layer.peer_identification)
-                layer.writer.send_now(method.ask(SMALL_GROUP if small else MAX_BITS).encode())
+                protected = max(_strength(negotiated.cipher_in), _strength(negotiated.cipher_out))
+                layer.writer.send_now(method.ask(SMALL_GROUP if small else MAX_BITS, protected).encode())
+                if layer.trace is not None:
+                    layer.trace(f"SSH2_MSG_KEX_DH_GEX_REQUEST({method.sizes}) sent")
         elif layer.is_client:
             tables = EXCHANGE_CLIENT
             self._public = method.client_public()
@@ -136,6 +140,8 @@ class Exchange:
         method = self._method
         assert isinstance(method, GroupExchange)
         method.group_received(messages.KexGroup.decode(payload))
+        if layer.trace is not None:
+            layer.trace(f"bits set: {method.bits_set}")
         self._public = method.client_public()
         layer.writer.send_now(method.init(self._public).encode())
         return GROUP_REPLY[layer.strict and not self.is_rekey]
@@ -254,6 +260,8 @@ class Exchange:
         layer.negotiated = negotiated
         writer = layer.writer
         writer.send_now(bytes((messages.NEWKEYS,)))
+        if layer.trace is not None:
+            layer.trace("SSH2_MSG_NEWKEYS sent")
         sequence = 0 if layer.strict else writer.sealer.sequence
         sealer: Sealer = negotiated.cipher_out.make_sealer(keys, negotiated.mac_out, sequence)
         if negotiated.compresses:
@@ -278,6 +286,11 @@ def ext_info(layer: "TransportLayer") -> bytes:
         extensions.insert(0, ("server-sig-algs", ",".join(names)))
     body = b"".join(wire.string(part) for extension in extensions for part in extension)
     return messages.ExtInfo(count=len(extensions), body=body).encode()
+
+
+def _strength(cipher: Cipher) -> int:
+    """Return the bytes of key that a cipher is worth: three keys of DES no more than 14 (NIST SP 800-57)."""
+    return 14 if cipher.name == "3des-cbc" else cipher.key_size
 
 
 def _parse(blob: bytes, algorithm: str) -> "PublicKey":

@@ -99,6 +99,7 @@ class TransportLayer(PacketReader):
         "session_id",
         "strict",
         "takes_late_extensions",
+        "trace",
         "transport",
     )
 
@@ -117,6 +118,7 @@ class TransportLayer(PacketReader):
         self.writer.layer = self
         if host_keys is None:
             self.packet_limit = LIMIT  # a client has one server, and chose it
+        self.trace: Callable[[str], object] | None = None  #: hears of the steps of a key exchange
         self.owner = owner
         self.clock = clock
         self.random_bytes = random_bytes
