@@ -21,6 +21,7 @@ from sshkit.config.parser import COMMAND_LINE, ConfigError
 from sshkit.deferred import Deferred, Failure, set_unhandled_handler
 from sshkit.reactor.engines.native import NativeReactor
 from sshkit.ssh.errors import ClosedByApplication, ConnectionLost
+from sshkit.ssh.transport.weak_choices import weak_choices
 
 from .client_forwards import Forwards, address_of
 from .client_setup import (
@@ -122,6 +123,9 @@ class Run:
         log.debug(f"host key: {connection.host_key.key_type} {connection.host_key.fingerprint()}")
         for attempt in connection.trail:
             log.debug(f"login: {attempt}")
+        if self.target.options.warn_weak_crypto.value:
+            for text in weak_choices(connection.negotiated):
+                log.info(f"Warning: {self.target.place}: {text}")
         log.verbose(f"Authenticated to {self.target.place} as {printable(connection.user)}.")
         self._run_local_command()
         self._forwards = Forwards(connection, self.target, log)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sshkit_keys.text import printable
 
 from sshkit.client.destination import InvalidDestination, check_host, check_user, parse_destination
+from sshkit.client.processor import has_fast_aes
 from sshkit.config.algorithm_names import usable_list
 from sshkit.config.client_options import ClientOptions, command_line
 from sshkit.config.parser import ConfigError, Line, Setting
@@ -153,7 +154,7 @@ def config_files(facts: Facts, config_file: str | None = None) -> list[ConfigFil
 
 def algorithms_of(options: ClientOptions, debug: Callable[[str], object]) -> Algorithms:
     """Return the algorithms to offer; ConfigError names the line with a wrong name."""
-    edited = DEFAULT
+    edited = DEFAULT.for_processor(fast_aes=has_fast_aes())
     edited = _edit(edited, "KexAlgorithms", "key_exchanges", options.key_exchanges, debug)
     edited = _edit(edited, "HostKeyAlgorithms", "host_keys", options.host_key_algorithms, debug)
     edited = _edit(edited, "Ciphers", "ciphers", options.ciphers, debug)
