@@ -9,7 +9,7 @@ from sshkit_keys.text import printable
 
 from sshkit.client.credentials import DEFAULT_IDENTITIES
 from sshkit.client.destination import parse_destination
-from sshkit.client.target import Target, algorithms_of, config_files, local_facts
+from sshkit.client.target import Target, algorithms_of, config_files, local_facts, user_line
 from sshkit.client.target import load_target as load
 from sshkit.config.client_options import command_line
 from sshkit.config.parser import COMMAND_LINE, DEFAULT, ConfigError, Line, parse_line
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 def load_target(typed: "CommandLine") -> Target:
     """Read the command line and the files; ConfigError or InvalidDestination where they make no sense."""
     lines: list[Line] = []
-    where = parse_destination(typed.destination)
+    where = parse_destination(typed.destination, any_user=True)
     for index, (keyword, rest) in enumerate((*typed.settings, ("", "#"))):
         if index == typed.before:  # the destination stands among the options, and the first value counts
             if where.user is not None:
-                lines.append(command_line("User", f'"{where.user}"'))
+                lines.append(user_line(where.user))
             if where.port is not None:
                 lines.append(command_line("Port", str(where.port)))
         line = command_line(keyword, rest) if keyword else parse_line(rest, COMMAND_LINE)
@@ -59,7 +59,7 @@ def command_of(target: Target, typed: "CommandLine") -> str | None:
         return typed.command
     if typed.command is not None:
         raise ConfigError("there is a RemoteCommand and a command on the command line", remote.place)
-    return target.tokens.expand(remote.value, remote.place)
+    return remote.value
 
 
 def environment_of(target: Target, environment: "os._Environ[str]") -> dict[str, str]:

@@ -19,7 +19,6 @@ from sshkit.client.target import (
     algorithms_of,
     certificates_of,
     identities_of,
-    known_hosts_of,
     methods_of,
     rekey_limits_of,
 )
@@ -140,8 +139,8 @@ def make_verifier(
     verifier = HostKeyVerifier(
         alias or target.hostname,
         22 if alias else target.port,
-        files=known_hosts_of(target, options.user_known_hosts),
-        global_files=known_hosts_of(target, options.global_known_hosts),
+        files=options.user_known_hosts.value,
+        global_files=options.global_known_hosts.value,
         policy=checking,
         trusted=trusted,
         ask=asking.host_key,

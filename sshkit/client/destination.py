@@ -28,8 +28,11 @@ class Destination(NamedTuple):
     user: str | None = None
 
 
-def parse_destination(text: str) -> Destination:
-    """Return the parts of `text`; InvalidDestination names what is wrong."""
+def parse_destination(text: str, *, any_user: bool = False) -> Destination:
+    """Return the parts of `text`; InvalidDestination names what is wrong.
+
+    With `any_user` the user may hold tokens, and is for the caller to check when those are replaced.
+    """
     uri = text.startswith("ssh://")
     rest = text.removeprefix("ssh://").removesuffix("/") if uri else text
     user, at, host = rest.rpartition("@")
@@ -50,7 +53,7 @@ def parse_destination(text: str) -> Destination:
     if port_text:
         port = check_port(port_text, text)
     check_host(host, text)
-    if at:
+    if at and not (any_user and user):
         check_user(user, text)
     return Destination(host, port, user if at else None)
 

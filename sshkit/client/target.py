@@ -6,7 +6,7 @@ along, so that whoever asks can be told why a value is what it is.
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sshkit_keys.text import printable
 
@@ -14,13 +14,16 @@ from sshkit.client.destination import InvalidDestination, check_host, check_user
 from sshkit.client.processor import has_fast_aes
 from sshkit.config.algorithm_names import usable_list
 from sshkit.config.client_options import ClientOptions, command_line
-from sshkit.config.parser import ConfigError, Line, Setting
+from sshkit.config.forwards import Endpoint
+from sshkit.config.parser import ConfigError, Line, Place, Setting
 from sshkit.config.ssh_config import ConfigFile, expand_hostname, load_client_options
-from sshkit.config.tokens import Facts, Tokens
+from sshkit.config.tokens import Facts, Tokens, expand_environment
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.layer import IDENTIFICATION
 from sshkit.ssh.transport.rekeying import RekeyLimits
+
+E = TypeVar("E", Endpoint, Endpoint | None)
 
 SYSTEM_FOLDER = "/etc/ssh"
 SYSTEM_FILE = "/etc/ssh/ssh_config"
@@ -57,12 +60,12 @@ def load_target(
 
     Raises ConfigError, which names file and line, or InvalidDestination.
     """
-    where = parse_destination(destination)
+    where = parse_destination(destination, any_user=True)
     if facts is None:
         facts = local_facts()
     lines = list(lines)
     if where.user is not None:
-        lines.append(command_line("User", f'"{where.user}"'))
+        lines.append(user_line(where.user))
     if where.port is not None:
         lines.append(command_line("Port", str(where.port)))
     if files is None:
@@ -73,7 +76,7 @@ def load_target(
         check_host(hostname, hostname)
     except InvalidDestination as error:
         raise ConfigError(str(error), options.hostname.place) from None
-    user = options.user.value or facts.user
+    user = _user(options, facts, where.host, hostname)
     try:
         check_user(user, user)
     except InvalidDestination as error:
@@ -82,7 +85,80 @@ def load_target(
     alias = options.host_key_alias.value or ""
     jump = ",".join(options.proxy_jump.value)
     tokens = Tokens(facts, where.host, hostname, port, user, alias, jump)
+    _expand(options, tokens)
     return Target(where.host, hostname, port, user, options, tokens, files)
+
+
+def user_line(user: str) -> Line:
+    """Return the line that a user in front of a destination stands for."""
+    if any(char in user for char in "\n\0"):
+        raise InvalidDestination(f"{printable(user)!r}: user name: holds a control character")
+    escaped = user.replace("\\", "\\\\").replace('"', '\\"')
+    return command_line("User", f'"{escaped}"')
+
+
+def _user(options: ClientOptions, facts: Facts, original: str, hostname: str) -> str:
+    """Return the name to log in as, its tokens replaced; %r would be itself."""
+    setting = options.user
+    if setting.value is None:
+        return facts.user
+    if "%" not in setting.value and "$" not in setting.value:
+        return setting.value
+    tokens = Tokens(facts, original, hostname, options.port.value, "", options.host_key_alias.value or "")
+    text = expand_environment(setting.value, facts.environment, setting.place)
+    return tokens.expand(text, setting.place, "%dhijkLlnpu")
+
+
+def _expand(options: ClientOptions, tokens: Tokens) -> None:
+    """Replace the tokens of what is a path or a text to send; commands have theirs replaced when they run."""
+    for name in ("control_path", "revoked_host_keys"):
+        setting: Setting[str | None] = getattr(options, name)
+        if setting.value is not None:
+            setattr(options, name, Setting(tokens.expand_path(setting.value, setting.place), setting.place))
+    agent, forwarded = options.identity_agent, options.forward_agent
+    if agent.value not in ("none", "SSH_AUTH_SOCK") and not _is_variable(agent.value):
+        options.identity_agent = Setting(tokens.expand_path(agent.value, agent.place), agent.place)
+    if forwarded.value is not None and forwarded.value != "yes" and not _is_variable(forwarded.value):
+        path = tokens.expand_path(forwarded.value, forwarded.place)
+        options.forward_agent = Setting(path, forwarded.place)
+    for files in ("user_known_hosts", "global_known_hosts"):
+        paths: Setting[tuple[str, ...]] = getattr(options, files)
+        found = tuple(tokens.expand_path(path, paths.place) for path in paths.value)
+        setattr(options, files, Setting(found, paths.place))
+    options.set_env = Setting(
+        tuple(_expanded_variable(word, tokens, options.set_env.place) for word in options.set_env.value),
+        options.set_env.place,
+    )
+    remote = options.remote_command
+    if remote.value is not None:
+        options.remote_command = Setting(tokens.expand(remote.value, remote.place), remote.place)
+    options.forwards = [
+        Setting(
+            forward.value._replace(
+                listen=_expanded_endpoint(forward.value.listen, tokens, forward.place),
+                target=_expanded_endpoint(forward.value.target, tokens, forward.place),
+            ),
+            forward.place,
+        )
+        for forward in options.forwards
+    ]
+
+
+def _is_variable(text: str) -> bool:
+    """Tell whether a socket is named by a variable of the environment: ``$NAME``."""
+    return text.startswith("$") and not text.startswith("${")
+
+
+def _expanded_variable(word: str, tokens: Tokens, place: Place) -> str:
+    name, _, value = word.partition("=")
+    value = expand_environment(value, tokens.facts.environment, place)
+    return f"{name}={tokens.expand(value, place)}"
+
+
+def _expanded_endpoint(endpoint: E, tokens: Tokens, place: Place) -> E:
+    if endpoint is None or endpoint.path is None:
+        return endpoint
+    return endpoint._replace(path=tokens.expand_path(endpoint.path, place))
 
 
 def local_facts(command: str = "") -> Facts:
@@ -234,18 +310,15 @@ def certificates_of(target: Target) -> list[str]:
 def agent_of(target: Target) -> str:
     """Return the socket of the agent to ask, or "" for none (ssh_config(5), IdentityAgent)."""
     options = target.options
-    setting = options.identity_agent
-    text = setting.value
+    text = options.identity_agent.value
     if text.lower() == "none" or options.public_key_authentication.value == "no":
         return ""
+    return socket_of(text, target)
+
+
+def socket_of(text: str, target: Target) -> str:
+    """Return a socket that is named by its path or by a variable; "" if the variable is not set."""
     environment = target.tokens.facts.environment
     if text == "SSH_AUTH_SOCK":
         return environment.get(text, "")
-    if text.startswith("$") and not text.startswith("${"):
-        return environment.get(text[1:], "")
-    return target.tokens.expand_path(text, setting.place)
-
-
-def known_hosts_of(target: Target, setting: Setting[tuple[str, ...]]) -> list[str]:
-    """Return the files of a known-hosts setting."""
-    return [target.tokens.expand_path(path, setting.place) for path in setting.value]
+    return environment.get(text[1:], "") if _is_variable(text) else text

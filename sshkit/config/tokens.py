@@ -120,6 +120,8 @@ def expand_environment(text: str, environment: Mapping[str, str], place: Place) 
 
 def expand_home(path: str, home: str) -> str:
     """Return a file's name with ``~`` or ``~user`` in front replaced."""
-    if path == "~" or path.startswith("~/"):
+    if path == "~":
+        return f"{home}/"
+    if path.startswith("~/"):
         return home + path[1:]
     return os.path.expanduser(path) if path.startswith("~") else path

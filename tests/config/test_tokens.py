@@ -49,7 +49,7 @@ def test_r39_a_host_with_a_meta_character_is_not_put_into_a_command(host: str) -
 
 def test_a_path_has_home_variables_and_tokens_replaced() -> None:
     assert tokens().expand_path("~/.ssh/${NAME}/%r", HERE) == "/home/me/.ssh/value/you"
-    assert expand_home("~", "/home/me") == "/home/me"
+    assert expand_home("~", "/home/me") == "/home/me/"
     assert expand_home("/a/~", "/home/me") == "/a/~"
     assert expand_home("~root/x", "/home/me").endswith("/x")
     assert not expand_home("~root/x", "/home/me").startswith("~")
