@@ -40,7 +40,6 @@ CONNECT_PATIENCE = 600.0
 #: Seconds for the whole login, with all questions to the user; servers are less patient.
 LOGIN_PATIENCE = 3600.0
 FAMILIES = {"any": 0, "inet": 2, "inet6": 10}
-LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 class Asking(Protocol):

@@ -18,7 +18,7 @@ from sshkit.config.forwards import Endpoint
 from sshkit.config.parser import ConfigError, Line, Place, Setting
 from sshkit.config.ssh_config import ConfigFile, expand_hostname, load_client_options
 from sshkit.config.tokens import Facts, Tokens, expand_environment
-from sshkit.ssh.algorithms import DEFAULT, Algorithms
+from sshkit.ssh.algorithms import DEFAULT, TABLES, Algorithms
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.layer import IDENTIFICATION
 from sshkit.ssh.transport.rekeying import RekeyLimits
@@ -235,7 +235,11 @@ def algorithms_of(options: ClientOptions, debug: Callable[[str], object]) -> Alg
     edited = _edit(edited, "HostKeyAlgorithms", "host_keys", options.host_key_algorithms, debug)
     edited = _edit(edited, "Ciphers", "ciphers", options.ciphers, debug)
     edited = _edit(edited, "MACs", "macs", options.macs, debug)
-    return _edit(edited, "PubkeyAcceptedAlgorithms", "user_keys", options.user_key_algorithms, debug)
+    edited = _edit(edited, "PubkeyAcceptedAlgorithms", "user_keys", options.user_key_algorithms, debug)
+    edited = _edit(
+        edited, "HostbasedAcceptedAlgorithms", "hostbased_keys", options.hostbased_algorithms, debug
+    )
+    return _edit(edited, "CASignatureAlgorithms", "ca_signatures", options.ca_algorithms, debug)
 
 
 def _edit(
@@ -257,9 +261,8 @@ def _edit(
 
 
 def algorithm_names(category: str) -> tuple[str, ...]:
-    """Return the names of a category of Algorithms."""
-    entries = getattr(DEFAULT, category)
-    return tuple(entry if isinstance(entry, str) else entry.name for entry in entries)
+    """Return the names of a category of Algorithms that a pattern may mean, host certificates among them."""
+    return tuple(entry if isinstance(entry, str) else entry.name for entry in TABLES[category][0])
 
 
 def rekey_limits_of(options: ClientOptions) -> RekeyLimits:
