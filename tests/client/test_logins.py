@@ -82,7 +82,10 @@ def test_the_trail_of_a_failed_login_says_what_was_tried_and_why_it_failed(
     ]
     trail: Sequence[Any] = error.trail
     assert [f"  {attempt}" for attempt in trail] == str(error).splitlines()[1:]
-    assert trail[1] == ("publickey", shown(OTHER_KEY, wrong), "the server refused")
+    assert trail[1][:3] == ("publickey", shown(OTHER_KEY, wrong), "the server refused")
+    assert trail[1].verdict == "refused"
+    assert trail[1].source == str(wrong)
+    assert trail[2].verdict == "skipped"
     assert world.said == [
         f"identity file {missing} does not exist",
         f"{locked}: wrong passphrase, or the key is damaged",

@@ -11,9 +11,18 @@ from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
 from sshkit.deferred import CancelledError, Deferred, Failure
+from sshkit.ssh.authentication.answers import awaited
+from sshkit.ssh.authentication.login_options import PLAIN, LoginOptions
 from sshkit.ssh.authentication.methods import CLIENT_METHODS
 from sshkit.ssh.authentication.methods.method import ClientMethod
-from sshkit.ssh.authentication.verdicts import SERVICE, Attempt
+from sshkit.ssh.authentication.verdicts import (
+    ACCEPTED,
+    PARTIAL,
+    REFUSED,
+    SERVICE,
+    SKIPPED,
+    Attempt,
+)
 from sshkit.ssh.errors import AuthenticationFailed, RemoteProtocolError
 from sshkit.ssh.messages import authentication as messages
 from sshkit.ssh.messages import transport as transport_messages
@@ -101,12 +110,13 @@ class ClientAuthentication:
         "_current",
         "_methods",
         "_offered",
-        "_partial",
         "_requests",
         "_waiting",
         "credentials",
         "done",
+        "keys_used",
         "layer",
+        "options",
         "trail",
         "user",
     )
@@ -117,10 +127,13 @@ class ClientAuthentication:
         user: str,
         credentials: Credentials,
         methods: Sequence[str] = ("publickey", "keyboard-interactive", "password", "none"),
+        options: LoginOptions = PLAIN,
     ) -> None:
         self.layer = layer
         self.user = user
         self.credentials = credentials
+        self.options = options
+        self.keys_used: list[tuple[Identity, Signer]] = []  #: whose signatures the server accepted
         self.done: Deferred[TransportLayer] = Deferred()
         self.trail: list[Attempt] = []
         by_name = {method.name: method for method in CLIENT_METHODS}
@@ -128,22 +141,20 @@ class ClientAuthentication:
         self._offered: tuple[str, ...] | None = None  # None: the server has not said yet
         self._current: ClientMethod | None = None
         self._waiting = False  # an answer of ours is awaited; the server has nothing to say meanwhile
-        self._partial = False
         self._requests = 0
         self._banners = 0
 
     def start(self) -> None:
-        """Ask for the service and try the first thing, in one write."""
-        self.layer.send(transport_messages.ServiceRequest(USERAUTH).encode())
-        self.layer.set_phase(AWAIT_SERVICE, self)
+        """Ask for the service and try the first thing, in one write.
+
+        That waits for this turn's end: which signatures the server takes, and whether it has them bound to
+        itself, is in the packet after its NEWKEYS.
+        """
+        self.layer.set_phase(NOTHING_ASKED, self)
         if not self.credentials.identities:
             # Nothing to offer without a question to the user: first see which methods there are.
             self._methods.sort(key=lambda method: method.name != "none")
-        identities = self.credentials.identities
-        if len(identities) == 1 and identities[0].public.key_type != "ssh-rsa":
-            self._next()
-        else:  # which RSA signatures the server takes is in its next packet
-            self.layer.clock.call_soon(self._begin)
+        self.layer.clock.call_soon(self._begin)
 
     # What the methods call.
 
@@ -158,9 +169,10 @@ class ClientAuthentication:
     def ask(
         self, question: Callable[[], Any], then: Callable[[Any], None], otherwise: Callable[[], None]
     ) -> None:
-        """Call `then` with the answer, now or when its Deferred fires, or `otherwise` where it is None.
+        """Call `then` with the answer, or `otherwise` where it is None.
 
-        An error of the question is noted and counts as None; one of the code behind it ends the connection.
+        It may be a value, a Deferred or a coroutine.  An error of the question is noted and counts as None;
+        one of the code behind it ends the connection.
         """
         method = self._current
 
@@ -168,7 +180,7 @@ class ClientAuthentication:
             self.note(method.name if method else "", method.detail() if method else "", outcome)
 
         try:
-            answer = question()
+            answer = awaited(question())
         except SSHKitError as error:
             note(str(error))
             answer = None
@@ -192,9 +204,18 @@ class ClientAuthentication:
         else:
             answered(answer)
 
-    def note(self, method: str, detail: str, outcome: str) -> None:
-        """Add a line to the trail."""
-        self.trail.append(Attempt(method, detail, outcome))
+    def note(
+        self,
+        method: str,
+        detail: str,
+        outcome: str,
+        verdict: str = SKIPPED,
+        tried: ClientMethod | None = None,
+    ) -> None:
+        """Add a line to the trail; `tried` is the method whose key it is about."""
+        current = tried or self._current
+        key = current.key() if current is not None and current.name == method else ("", "")
+        self.trail.append(Attempt(method, detail, outcome, verdict, *key, self._offered or ()))
 
     def next_try(self, method: str, detail: str, outcome: str) -> None:
         """Note why this did not work and go on."""
@@ -223,11 +244,13 @@ class ClientAuthentication:
         if current is None or self._waiting:
             raise RemoteProtocolError("USERAUTH_FAILURE without a request")
         self._offered = tuple(printable(name) for name in message.methods)
-        if current.name != "none" or message.partial_success:
-            outcome = "accepted, more is needed" if message.partial_success else "the server refused"
-            self.note(current.name, current.detail(), outcome)
         if message.partial_success:
-            self._partial = True
+            self.note(current.name, current.detail(), "accepted, more is needed", PARTIAL, current)
+            current.accepted()
+            for method in self._methods:
+                method.restart()
+        elif current.name != "none":
+            self.note(current.name, current.detail(), "the server refused", REFUSED, current)
         self._next()
 
     def success_received(self, payload: memoryview) -> None:
@@ -235,7 +258,9 @@ class ClientAuthentication:
         messages.UserauthSuccess.decode(payload)
         if self._current is None or self._waiting:
             raise RemoteProtocolError("USERAUTH_SUCCESS without a request")
-        self.note(self._current.name, self._current.detail(), "accepted")
+        self._offered = None
+        self.note(self._current.name, self._current.detail(), "accepted", ACCEPTED)
+        self._current.accepted()
         self._current = None
         self._methods = []  # they point back here
         self.done.callback(self.layer)
@@ -251,9 +276,11 @@ class ClientAuthentication:
         self.credentials.show_banner(text)
 
     def method_message_received(self, payload: memoryview) -> None:
-        """Give a message 60 to the method whose request is in work."""
+        """Give a message from 60 on to the method whose request is in work."""
         if self._current is None or self._waiting:
-            raise RemoteProtocolError("message 60 without a request")
+            raise RemoteProtocolError(f"message {payload[0]} without a request")
+        if payload[0] not in self._current.numbers:
+            raise RemoteProtocolError(f"message {payload[0]} is none of the method {self._current.name}")
         self._current.message_received(payload)
 
     def ext_info_received(self, payload: memoryview) -> None:
@@ -271,7 +298,11 @@ class ClientAuthentication:
 
     def _begin(self) -> None:
         """Try the first thing, called by the clock: nobody else takes an exception."""
+        if self.layer.lost is not None:
+            return
         try:
+            self.layer.send(transport_messages.ServiceRequest(USERAUTH).encode())
+            self.layer.set_phase(AWAIT_SERVICE, self)
             self._next()
         except Exception as error:
             self.layer.failed(error)
@@ -304,6 +335,13 @@ class ClientAuthentication:
         self.done.errback(error)
 
 
+#: Extensions may come, and nothing else that would be an answer.
+NOTHING_ASKED = table(
+    "before the service was asked for",
+    COMMON,
+    through("layer", {transport_messages.EXT_INFO: TransportLayer.ext_info_received}),
+    unknown=UNKNOWN,
+)
 AWAIT_SERVICE = table(
     "before the service was accepted",
     COMMON,
@@ -319,6 +357,9 @@ ANSWERS = table(
         messages.USERAUTH_SUCCESS: ClientAuthentication.success_received,
         messages.USERAUTH_BANNER: ClientAuthentication.banner_received,
         messages.USERAUTH_PK_OK: ClientAuthentication.method_message_received,
+        messages.GSSAPI_TOKEN: ClientAuthentication.method_message_received,
+        messages.GSSAPI_ERROR: ClientAuthentication.method_message_received,
+        messages.GSSAPI_ERRTOK: ClientAuthentication.method_message_received,
         transport_messages.EXT_INFO: ClientAuthentication.ext_info_received,
     },
     unknown=UNKNOWN,

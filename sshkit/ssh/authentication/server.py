@@ -12,7 +12,14 @@ from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader
 
 from sshkit.deferred import Deferred, Failure
-from sshkit.ssh.authentication.verdicts import SERVICE, Grant, Partial, Verdict, user_name_fault
+from sshkit.ssh.authentication.verdicts import (
+    SERVICE,
+    Grant,
+    Partial,
+    PasswordExpired,
+    Verdict,
+    user_name_fault,
+)
 from sshkit.ssh.errors import RemoteProtocolError, ServiceNotAvailable, TooManyAuthenticationFailures
 from sshkit.ssh.messages import authentication as messages
 from sshkit.ssh.messages import transport as transport_messages
@@ -22,6 +29,8 @@ from sshkit.ssh.transport.phases import table, through
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
+    from sshkit.ssh.authentication.methods.gssapi import ServerDialogue
+
 USERAUTH = "ssh-userauth"
 MAX_TRIES = 6  #: failed tries, `none` not counted (R8)
 MAX_REQUESTS = 64  #: requests of any kind: queries cost work as well
@@ -29,7 +38,13 @@ MAX_ANSWERS = 64  #: answers in one round of keyboard-interactive (R18)
 
 
 class AuthenticationPolicy(Protocol):
-    """Who may log in.  An answer is a verdict or a Deferred of one; an exception is a refusal (R10)."""
+    """Who may log in.  An answer is a verdict or a Deferred of one; an exception is a refusal (R10).
+
+    A policy may have more, and a method without its part is refused: ``change_password(user, old, new)``
+    gives a verdict on a change; ``host_based(user, key, host, local_user)`` one on a host that vouches, whose
+    signature was verified; `gssapi` is an Acceptor (methods.gssapi), and ``gssapi_user(user, name)`` gives
+    the verdict on who it says the client is.
+    """
 
     @property
     def takes_certificates(self) -> bool:
@@ -52,7 +67,7 @@ class AuthenticationPolicy(Protocol):
         ...
 
     def password(self, user: str, password: str) -> "Verdict | Deferred[Verdict]":
-        """Decide on a password."""
+        """Decide on a password; `PasswordExpired` demands a new one."""
         ...
 
     def interactive(
@@ -92,7 +107,9 @@ class ServerAuthentication:
     """One connection's authentication, from the first keys to SUCCESS."""
 
     __slots__ = (
+        "_asked",
         "_banner_sent",
+        "_dialogue",
         "_failures",
         "_partial",
         "_requests",
@@ -113,6 +130,8 @@ class ServerAuthentication:
         self._subject: tuple[str, str] | None = None  # user and service of the request before
         self._partial: Partial | None = None
         self._banner_sent = False
+        self._asked = 0  # questions of the keyboard-interactive round that is under way
+        self._dialogue: ServerDialogue | None = None
         layer.set_phase(AWAIT_SERVICE, self)
 
     def service_requested(self, payload: memoryview) -> None:
@@ -125,9 +144,10 @@ class ServerAuthentication:
 
     def requested(self, payload: memoryview) -> None:
         """Take one request; its verdict may come later.  A dialogue that was under way is given up."""
-        from sshkit.ssh.authentication.methods import SERVER_METHODS
+        from sshkit.ssh.authentication.methods import FORMS, SERVER_METHODS
 
         self.layer.set_phase(REQUESTS, self)
+        self._dialogue = None
         request = messages.UserauthRequest.decode(payload)
         self._requests += 1
         if self._requests > MAX_REQUESTS:
@@ -144,7 +164,8 @@ class ServerAuthentication:
             self._send_banner("" if fault else request.user)
         method = SERVER_METHODS.get(request.method)
         allowed = self._methods(request.user)
-        if fault or method is None or (request.method != "none" and request.method not in allowed):
+        name = FORMS.get(request.method, request.method)
+        if fault or method is None or (name != "none" and name not in allowed):
             detail = f"user name {fault}" if fault else "the method is not offered"
             self._refuse(request.user, request.method, detail)
             return
@@ -163,9 +184,51 @@ class ServerAuthentication:
         assert self._subject is not None
         user = self._subject[0]
         request = messages.UserauthRequest(user, SERVICE, "keyboard-interactive", b"")
+        if len(answers) != self._asked:  # RFC 4256 section 3.4
+            self._refuse(user, request.method, f"{len(answers)} answers to {self._asked} questions")
+            return
         self._when_decided(request, self.ask(lambda: self.policy.interactive(user, answers)))
 
-    def ask(self, question: "Callable[[], Outcome | Deferred[Any]]") -> "Outcome | Deferred[Any]":
+    def enter_dialogue(self, dialogue: "ServerDialogue") -> None:
+        """Take the messages of a GSSAPI dialogue, until another request gives it up."""
+        self._dialogue = dialogue
+        self.layer.set_phase(DIALOGUE, self)
+
+    def token_received(self, payload: memoryview) -> None:
+        """Take a GSSAPI token (RFC 4462 section 3.4)."""
+        from sshkit.ssh.authentication.methods.gssapi import take_token
+
+        dialogue = self._take_dialogue()
+        token = messages.GSSAPIToken.decode(payload).token
+        self._when_decided(_dialogue_request(dialogue), take_token(self, dialogue, token))
+
+    def proof_received(self, payload: memoryview) -> None:
+        """Take the proof that a GSSAPI dialogue belongs to this login (RFC 4462 section 3.5)."""
+        from sshkit.ssh.authentication.methods.gssapi import take_proof
+
+        dialogue = self._take_dialogue()
+        mic = messages.GSSAPIMIC.decode(payload).mic
+        self._when_decided(_dialogue_request(dialogue), take_proof(self, dialogue, mic))
+
+    def proof_left_out(self, payload: memoryview) -> None:
+        """Refuse a dialogue that ends without proof: nothing ties it to this connection."""
+        messages.GSSAPIExchangeComplete.decode(payload)
+        dialogue = self._take_dialogue()
+        self._when_decided(_dialogue_request(dialogue), None)
+
+    def error_token_received(self, payload: memoryview) -> None:
+        """Give the dialogue up; the client has gone on already, and awaits no answer."""
+        messages.GSSAPIErrorToken.decode(payload)
+        dialogue = self._take_dialogue()
+        self._count_failure(dialogue.user, "gssapi-with-mic", "the client gave up")
+
+    def _take_dialogue(self) -> "ServerDialogue":
+        dialogue, self._dialogue = self._dialogue, None
+        assert dialogue is not None  # the phase says so
+        self.layer.set_phase(REQUESTS, self)
+        return dialogue
+
+    def ask(self, question: Callable[[], Any]) -> Any:
         """Call into the policy; an exception there is a refusal (R10)."""
         try:
             return question()
@@ -208,8 +271,11 @@ class ServerAuthentication:
             self.layer.send(messages.UserauthFailure(outcome.methods, True).encode())
         elif isinstance(outcome, Questions):
             self._send_questions(outcome)
+        elif isinstance(outcome, PasswordExpired):
+            self.layer.send(messages.UserauthPasswordChangeRequest(outcome.prompt.encode(), b"").encode())
         elif isinstance(outcome, bytes):
-            self.layer.send(outcome)  # PK_OK
+            if outcome:
+                self.layer.send(outcome)  # PK_OK, or a step of a dialogue
         else:
             self._refuse(request.user, request.method, "refused")
 
@@ -220,11 +286,14 @@ class ServerAuthentication:
 
     def _refuse(self, user: str, method: str, detail: str) -> None:
         if method != "none":
-            self._failures += 1
-            self.policy.attempt_failed(printable(user[:255]), printable(method[:64]), detail)
-            if self._failures >= self.max_tries:
-                raise TooManyAuthenticationFailures("too many authentication failures")
+            self._count_failure(user, method, detail)
         self.layer.send(messages.UserauthFailure(self._methods(user), False).encode())
+
+    def _count_failure(self, user: str, method: str, detail: str) -> None:
+        self._failures += 1
+        self.policy.attempt_failed(printable(user[:255]), printable(method[:64]), detail)
+        if self._failures >= self.max_tries:
+            raise TooManyAuthenticationFailures("too many authentication failures")
 
     def _send_questions(self, questions: Questions) -> None:
         from sshkit_keys.wire import boolean, string
@@ -235,6 +304,7 @@ class ServerAuthentication:
                 questions.title.encode(), questions.instruction.encode(), b"", len(questions.prompts), body
             ).encode()
         )
+        self._asked = len(questions.prompts)
         self.layer.set_phase(ANSWERS, self)
 
     def _send_banner(self, user: str) -> None:
@@ -245,6 +315,10 @@ class ServerAuthentication:
     def _note_error(self, error: BaseException) -> None:
         user = printable(self._subject[0]) if self._subject else ""
         self.policy.attempt_failed(user, "policy", f"{type(error).__name__}: {printable(str(error))}")
+
+
+def _dialogue_request(dialogue: "ServerDialogue") -> messages.UserauthRequest:
+    return messages.UserauthRequest(dialogue.user, SERVICE, "gssapi-with-mic", b"")
 
 
 def _give_up(failure: Failure, layer: TransportLayer) -> None:
@@ -272,6 +346,19 @@ ANSWERS = table(
     {
         messages.USERAUTH_REQUEST: ServerAuthentication.requested,
         messages.USERAUTH_INFO_RESPONSE: ServerAuthentication.answered,
+    },
+    unknown=UNKNOWN,
+)
+#: As above.
+DIALOGUE = table(
+    "during a GSSAPI dialogue",
+    COMMON,
+    {
+        messages.USERAUTH_REQUEST: ServerAuthentication.requested,
+        messages.GSSAPI_TOKEN: ServerAuthentication.token_received,
+        messages.GSSAPI_EXCHANGE_COMPLETE: ServerAuthentication.proof_left_out,
+        messages.GSSAPI_ERRTOK: ServerAuthentication.error_token_received,
+        messages.GSSAPI_MIC: ServerAuthentication.proof_received,
     },
     unknown=UNKNOWN,
 )

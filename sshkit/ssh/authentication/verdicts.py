@@ -34,7 +34,15 @@ class Partial(NamedTuple):
     methods: tuple[str, ...]
 
 
-Verdict = Grant | Partial | None  #: None: refused
+class PasswordExpired(NamedTuple):
+    """The password was right, or a new one was not good enough: a new one is wanted (RFC 4252 section 8)."""
+
+    prompt: str
+
+
+Verdict = Grant | Partial | PasswordExpired | None  #: None: refused
+
+ACCEPTED, PARTIAL, REFUSED, SKIPPED = "accepted", "partial", "refused", "skipped"
 
 
 class Attempt(NamedTuple):
@@ -43,6 +51,10 @@ class Attempt(NamedTuple):
     method: str
     detail: str  #: of a key: type, fingerprint and source file; else empty
     outcome: str
+    verdict: str = SKIPPED  #: ACCEPTED, PARTIAL, REFUSED, or SKIPPED: the server was not asked
+    fingerprint: str = ""  #: of a key
+    source: str = ""  #: of a key: its file, or what the agent calls it
+    next_methods: tuple[str, ...] = ()  #: what the server takes after this
 
     def __str__(self) -> str:
         return f"{self.method}{f' ({self.detail})' if self.detail else ''}: {self.outcome}"

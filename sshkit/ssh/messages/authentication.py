@@ -1,10 +1,13 @@
-"""Messages of user authentication (RFC 4252) and of keyboard-interactive (RFC 4256)."""
+"""Messages of user authentication: RFC 4252, keyboard-interactive (RFC 4256), gssapi-with-mic (RFC 4462)."""
 
 from sshkit.ssh.messages.record import Boolean, Message, NameList, Rest, String, Text, UInt32, message
 
 USERAUTH_REQUEST, USERAUTH_FAILURE, USERAUTH_SUCCESS, USERAUTH_BANNER = 50, 51, 52, 53
 USERAUTH_PK_OK = USERAUTH_PASSWD_CHANGEREQ = USERAUTH_INFO_REQUEST = 60  #: meaning depends on the method
 USERAUTH_INFO_RESPONSE = 61
+GSSAPI_RESPONSE = 60
+GSSAPI_TOKEN = 61
+GSSAPI_EXCHANGE_COMPLETE, GSSAPI_ERROR, GSSAPI_ERRTOK, GSSAPI_MIC = 63, 64, 65, 66
 
 
 @message(USERAUTH_REQUEST)
@@ -71,3 +74,46 @@ class UserauthInfoResponse(Message):
 
     count: UInt32
     body: Rest
+
+
+@message(GSSAPI_RESPONSE)
+class GSSAPIResponse(Message):
+    """The mechanism that the server chose, as DER (RFC 4462 section 3.3)."""
+
+    mechanism: String
+
+
+@message(GSSAPI_TOKEN)
+class GSSAPIToken(Message):
+    """One token of the dialogue, in either direction (RFC 4462 section 3.4)."""
+
+    token: String
+
+
+@message(GSSAPI_EXCHANGE_COMPLETE)
+class GSSAPIExchangeComplete(Message):
+    """The client is through, and has no integrity to prove the rest with (RFC 4462 section 3.5)."""
+
+
+@message(GSSAPI_ERROR)
+class GSSAPIError(Message):
+    """Why the server gave the dialogue up (RFC 4462 section 3.8); USERAUTH_FAILURE follows."""
+
+    major: UInt32
+    minor: UInt32
+    text: String
+    language: String
+
+
+@message(GSSAPI_ERRTOK)
+class GSSAPIErrorToken(Message):
+    """A token about a dialogue that failed, in either direction (RFC 4462 section 3.9)."""
+
+    token: String
+
+
+@message(GSSAPI_MIC)
+class GSSAPIMIC(Message):
+    """The client's proof that the dialogue belongs to this login (RFC 4462 section 3.5)."""
+
+    mic: String

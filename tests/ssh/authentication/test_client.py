@@ -340,13 +340,21 @@ def test_only_methods_that_the_server_still_takes_are_tried() -> None:
     login.send(refusal("password", "hostbased"))
     assert login.request().method == "password"
     login.send(refusal("publickey", partial=True))
+    assert login.request().method == "publickey"  # what did not count before may count now
+    login.send(refusal("publickey"))
     assert login.request().method == "none"
     login.send(refusal("publickey"))
     error = login.result[0]
     assert isinstance(error, AuthenticationFailed)
     assert str(error).startswith("user: permission denied (publickey)")
     assert login.trail[1] == "password: accepted, more is needed"
-    assert login.trail[2:] == []
+    assert len(login.trail) == 3
+    first, second, third = error.trail
+    assert (first.verdict, first.next_methods) == ("refused", ("password", "hostbased"))
+    assert (first.fingerprint, first.source) == (USER_KEY.public.fingerprint(), "file")
+    assert (second.verdict, second.next_methods) == ("partial", ("publickey",))
+    assert (second.fingerprint, second.source) == ("", "")
+    assert third.verdict == "refused"
 
 
 def test_without_keys_the_server_is_asked_first_what_it_takes() -> None:
@@ -487,10 +495,11 @@ def test_a_refused_login_tells_the_server_nothing_of_the_trail() -> None:
 
 
 def test_the_tables_of_both_sides_name_the_same_methods() -> None:
-    from sshkit.ssh.authentication.methods import CLIENT_METHODS, SERVER_METHODS
+    from sshkit.ssh.authentication.methods import CLIENT_METHODS, FORMS, SERVER_METHODS
     from sshkit.ssh.authentication.methods.method import ClientMethod
 
-    assert {method.name for method in CLIENT_METHODS} == set(SERVER_METHODS)
+    assert {method.name for method in CLIENT_METHODS} == set(SERVER_METHODS) - set(FORMS)
+    assert set(FORMS) | set(FORMS.values()) <= set(SERVER_METHODS)
     with pytest.raises(NotImplementedError):
         ClientMethod(None).try_next()  # type: ignore[arg-type]
     assert DEFAULT.user_keys

@@ -17,6 +17,7 @@ class ClientMethod:
 
     __slots__ = ("client",)
     name: ClassVar[str]
+    numbers: ClassVar[tuple[int, ...]] = (60,)  #: messages that may answer its requests (R1)
 
     def __init__(self, client: "ClientAuthentication") -> None:
         self.client = client
@@ -26,9 +27,19 @@ class ClientMethod:
         raise NotImplementedError
 
     def message_received(self, payload: memoryview) -> None:
-        """Take a message 60, whose meaning depends on the method."""
-        raise RemoteProtocolError(f"message 60 has no meaning in the method {self.name}")
+        """Take one of the messages in `numbers`, whose meaning depends on the method."""
+        raise RemoteProtocolError(f"message {payload[0]} has no meaning in the method {self.name}")
 
     def detail(self) -> str:
         """Return what is being tried now, for the trail."""
         return ""
+
+    def key(self) -> tuple[str, str]:
+        """Return fingerprint and source of the key that is being tried now."""
+        return "", ""
+
+    def accepted(self) -> None:
+        """What was tried now let in, or is a part of what does."""
+
+    def restart(self) -> None:
+        """Another method was accepted, and more is needed: what was refused before may count now."""

@@ -1,9 +1,13 @@
-"""The method `publickey` (RFC 4252 section 7, RFC 8332 for RSA)."""
+"""The method `publickey` (RFC 4252 section 7, RFC 8332 for RSA), and its form that is bound to the server.
+
+`publickey-hostbound-v00@openssh.com` signs for the server's host key as well (OpenSSH's PROTOCOL): an agent
+then knows where its signature is used, and the server that it was meant.
+"""
 
 from typing import TYPE_CHECKING
 
 from sshkit_keys import parse_public_key
-from sshkit_keys.errors import SSHKitError
+from sshkit_keys.errors import CertificateError, SSHKitError
 from sshkit_keys.wire import WireReader, boolean, string
 
 from sshkit.deferred import Deferred
@@ -14,23 +18,32 @@ from sshkit.ssh.errors import RemoteProtocolError
 from sshkit.ssh.messages.authentication import USERAUTH_REQUEST, UserauthPublicKeyOk, UserauthRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sshkit_keys import PublicKey
 
     from sshkit.ssh.authentication.client import ClientAuthentication, Identity, Signer
-    from sshkit.ssh.authentication.server import AuthenticationPolicy, ServerAuthentication
+    from sshkit.ssh.authentication.server import ServerAuthentication
+    from sshkit.ssh.transport.layer import TransportLayer
 
 
-def signed_data(session_id: bytes, user: str, algorithm: str, key: bytes) -> bytes:
-    """Return what the signature covers (RFC 4252 section 7)."""
+#: What is announced, as 0, and what is asked for then.
+HOST_BOUND_EXTENSION = "publickey-hostbound@openssh.com"
+HOST_BOUND = "publickey-hostbound-v00@openssh.com"
+
+
+def signed_data(session_id: bytes, user: str, algorithm: str, key: bytes, host_key: bytes = b"") -> bytes:
+    """Return what the signature covers (RFC 4252 section 7); with a `host_key`, that of the bound form."""
     return (
         string(session_id)
         + bytes((USERAUTH_REQUEST,))
         + string(user)
         + string(SERVICE)
-        + string("publickey")
+        + string(HOST_BOUND if host_key else "publickey")
         + boolean(True)
         + string(algorithm)
         + string(key)
+        + (string(host_key) if host_key else b"")
     )
 
 
@@ -43,15 +56,19 @@ def serve_public_key(server: "ServerAuthentication", request: UserauthRequest, r
     signed = reader.boolean("signed")
     algorithm = reader.text("algorithm")
     blob = reader.string("key")
+    host_key = reader.string("host key") if request.method == HOST_BOUND else b""
     signature = reader.string("signature") if signed else b""
     reader.finish("publickey request")
     layer = server.layer
+    if request.method == HOST_BOUND and host_key != _our_host_key(layer):
+        return None  # it was signed for another server
     try:
-        key = _parse(blob, algorithm, server.policy)
+        key = parse_key(blob, algorithm, server)
         if algorithm not in layer.algorithms.user_keys or algorithm not in key.signature_algorithms:
             return None
         if signed:
-            key.verify(algorithm, signed_data(layer.session_id, request.user, algorithm, blob), signature)
+            data = signed_data(layer.session_id, request.user, algorithm, blob, host_key)
+            key.verify(algorithm, data, signature)
     except SSHKitError:
         return None
     verdict = server.ask(lambda: server.policy.public_key(request.user, key, signed))
@@ -60,12 +77,22 @@ def serve_public_key(server: "ServerAuthentication", request: UserauthRequest, r
     return _answer(verdict, signed, algorithm, key)
 
 
-def _parse(blob: bytes, algorithm: str, policy: "AuthenticationPolicy") -> "PublicKey":
-    """Read the request's key, or its certificate, whose authority's signature is verified at once."""
-    if algorithm.endswith(CERTIFICATE_SUFFIX) and policy.takes_certificates:
+def _our_host_key(layer: "TransportLayer") -> bytes:
+    """Return the host key that a server showed."""
+    assert layer.host_keys is not None
+    assert layer.negotiated is not None
+    return layer.host_keys[layer.negotiated.host_key].public.blob
+
+
+def parse_key(blob: bytes, algorithm: str, server: "ServerAuthentication") -> "PublicKey":
+    """Read the request's key, or its certificate, whose authority's signature is verified at once (R7)."""
+    if algorithm.endswith(CERTIFICATE_SUFFIX) and server.policy.takes_certificates:
         from sshkit_keys.certificates import parse_certificate
 
-        return parse_certificate(blob)
+        certificate = parse_certificate(blob)
+        if certificate.signature_algorithm not in server.layer.algorithms.ca_signatures:
+            raise CertificateError(f"{certificate.signature_algorithm} is not allowed for authorities")
+        return certificate
     return parse_public_key(blob)
 
 
@@ -75,9 +102,22 @@ def _answer(verdict: object, signed: bool, algorithm: str, key: "PublicKey") -> 
         return None
     if not signed:
         return UserauthPublicKeyOk(algorithm, key.blob).encode()
+    return grant_with_key(verdict, key)
+
+
+def grant_with_key(verdict: object, key: "PublicKey") -> Verdict:
+    """Return a verdict whose grant says which key it was."""
     if isinstance(verdict, Grant) and verdict.key is None:
         verdict.key = key.fingerprint()
     return verdict  # type: ignore[return-value]
+
+
+def best_algorithm(key: "PublicKey", allowed: "Sequence[str]", offered: "Sequence[str] | None") -> str | None:
+    """Return the best algorithm of `key` that both sides take; servers without EXT_INFO take any."""
+    for name in key.signature_algorithms:
+        if name in allowed and (offered is None or plain_label(name) in offered):
+            return name
+    return None
 
 
 class PublicKeyClient(ClientMethod):
@@ -86,7 +126,7 @@ class PublicKeyClient(ClientMethod):
     A single identity whose private key is at hand is signed with at once, without asking first.
     """
 
-    __slots__ = ("_identity", "_next", "_signed")
+    __slots__ = ("_accepted", "_identity", "_next", "_signed", "_signer")
     name = "publickey"
     _identity: "Identity"  # the one that is being tried
 
@@ -94,6 +134,8 @@ class PublicKeyClient(ClientMethod):
         super().__init__(client)
         self._next = 0
         self._signed = False
+        self._signer: Signer | None = None
+        self._accepted: set[bytes] = set()  # blobs of keys that were a part of what lets in
 
     def try_next(self) -> bool:
         client = self.client
@@ -101,10 +143,16 @@ class PublicKeyClient(ClientMethod):
         while self._next < len(identities):
             self._identity = identity = identities[self._next]
             self._next += 1
+            if identity.public.blob in self._accepted:
+                continue
             self._signed = False
             algorithm = self._algorithm(identity.public)
-            if algorithm is None:
-                client.note(self.name, self.detail(), "the server takes no signature algorithm of this key")
+            fault = self._fault(identity.public)
+            if fault:
+                client.note(self.name, self.detail(), fault, tried=self)
+            elif algorithm is None:
+                missing = "the server takes no signature algorithm of this key"
+                client.note(self.name, self.detail(), missing, tried=self)
             elif len(identities) == 1 and identity.private is not None:
                 self._sign(identity.private)
                 return True
@@ -123,17 +171,44 @@ class PublicKeyClient(ClientMethod):
         identity = self._identity
         return f"{identity.public.key_type} {identity.public.fingerprint()} {identity.source}"
 
+    def key(self) -> tuple[str, str]:
+        return self._identity.public.fingerprint(), self._identity.source
+
+    def accepted(self) -> None:
+        self._accepted.add(self._identity.public.blob)
+        if self._signer is not None:
+            self.client.keys_used.append((self._identity, self._signer))
+
+    def restart(self) -> None:
+        self._next = 0
+
+    def _fault(self, key: "PublicKey") -> str:
+        """Return why a key is not used whatever the server takes, or nothing."""
+        least = self.client.options.required_rsa_size
+        if "rsa" in key.key_type and key.bits < least:
+            return f"RSA with {key.bits} bits, RequiredRSASize is {least}"
+        return ""
+
+    def _host_key(self) -> bytes:
+        """Return the host key that signatures are bound to, or nothing where they are not."""
+        client = self.client
+        layer = client.layer
+        if not client.options.host_bound or HOST_BOUND_EXTENSION not in layer.peer_extensions:
+            return b""
+        return b"" if layer.host_key is None else layer.host_key.blob
+
     def _sign(self, signer: "Signer") -> None:
         client, public = self.client, self._identity.public
+        self._signer = signer
         held = signer.public
         if held is None or _plain(held).blob != _plain(public).blob:
             client.next_try(self.name, self.detail(), "the private key is not that of its .pub file")
             return
         algorithm = self._algorithm(public)
         assert algorithm is not None  # `try_next` saw that there is one
-        data = signed_data(client.layer.session_id, client.user, algorithm, public.blob)
+        data = signed_data(client.layer.session_id, client.user, algorithm, public.blob, self._host_key())
         # A certificate's key signs under its own plain name; an agent does the same for the certificate.
-        label = algorithm if held.key_type.endswith(CERTIFICATE_SUFFIX) else _label(algorithm)
+        label = algorithm if held.key_type.endswith(CERTIFICATE_SUFFIX) else plain_label(algorithm)
         try:
             signature = signer.sign(label, data)
         except SSHKitError as error:
@@ -151,7 +226,11 @@ class PublicKeyClient(ClientMethod):
         assert algorithm is not None
         self._signed = True
         head = boolean(True) + string(algorithm) + string(public.blob)
-        self.client.request(self.name, head + string(signature))
+        host_key = self._host_key()
+        if host_key:
+            self.client.request(HOST_BOUND, head + string(host_key) + string(signature))
+        else:
+            self.client.request(self.name, head + string(signature))
 
     def _not_signed(self) -> None:
         self.client.next_try(self.name, self.detail(), "not signed")
@@ -160,14 +239,8 @@ class PublicKeyClient(ClientMethod):
         self.client.next_try(self.name, self.detail(), "the private key could not be read")
 
     def _algorithm(self, key: "PublicKey") -> str | None:
-        """Return the best algorithm of `key` that both sides take; servers without EXT_INFO take any."""
-        offered = self.client.layer.peer_signatures
-        for name in key.signature_algorithms:
-            if name in self.client.layer.algorithms.user_keys and (
-                offered is None or _label(name) in offered
-            ):
-                return name
-        return None
+        layer = self.client.layer
+        return best_algorithm(key, layer.algorithms.user_keys, layer.peer_signatures)
 
 
 def _plain(key: "PublicKey") -> "PublicKey":
@@ -179,7 +252,7 @@ def _plain(key: "PublicKey") -> "PublicKey":
     return plain_key(key)
 
 
-def _label(algorithm: str) -> str:
+def plain_label(algorithm: str) -> str:
     """Return the name under which a signature made with `algorithm` is labelled."""
     if not algorithm.endswith(CERTIFICATE_SUFFIX):
         return algorithm
