@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.current
 EXTRAS ?= test,check
 
-.PHONY: demo test check bench docs interop keys-matrix regress-sftp clean
+.PHONY: demo test check bench docs interop keys-matrix regress-client regress-sftp clean
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -40,6 +40,10 @@ keys-matrix: $(STAMP)
 	@$(BIN)/python -m tests.interop.key_formats
 
 # OpenSSH's own scripts for SFTP and SCP, run with our programs beside a control; apt gets the scripts.
+regress-client: $(STAMP)
+	@$(BIN)/python -m tests.regress.fetch
+	@$(BIN)/python -m tests.regress.client_run
+
 regress-sftp: $(STAMP)
 	@$(BIN)/python -m tests.regress.fetch
 	@$(BIN)/python -m tests.regress.run

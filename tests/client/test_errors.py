@@ -106,7 +106,7 @@ def test_a_damaged_packet_is_told(world: World) -> None:
     error = world.with_server(main, hang)
     assert isinstance(error, sshkit.MACMismatch)
     assert isinstance(error, sshkit.RemoteProtocolError)
-    assert str(error) == "a packet failed its check"
+    assert str(error) == "message authentication code incorrect"
 
 
 def test_a_stream_that_overflows_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

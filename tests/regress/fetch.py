@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from tests.regress.places import RELEASES, SOURCES, Release
+from tests.regress.places import HELPERS, RELEASES, SOURCES, Release
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 FALLBACK_MIRROR = "http://deb.debian.org/debian"
@@ -75,6 +75,22 @@ def unpack(archive: Path, target: Path) -> None:
     partial.rename(target)
 
 
+def fetch_helpers(work: Path) -> None:
+    """Get the small programs of Debian's package openssh-tests."""
+    (work / "helpers.list").write_text(f"deb {mirror()} {RELEASES[0].suite} main\n")
+    (work / "sources.list").write_text((work / "helpers.list").read_text())
+    apt(work, "update")
+    apt(work, "download", "openssh-tests")
+    found = list(work.glob("openssh-tests_*.deb"))
+    if not found:
+        raise FetchError("there is no package openssh-tests")
+    subprocess.run(["dpkg", "-x", found[0], work / "tests"], check=True, timeout=TIMEOUT)
+    partial = HELPERS.with_name(f"{HELPERS.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(work / "tests/usr/lib/openssh/regress", partial)
+    partial.rename(HELPERS)
+
+
 def fetch(releases: tuple[Release, ...]) -> None:
     """Get the scripts of releases that are not there yet."""
     if shutil.which("apt-get") is None:
@@ -87,19 +103,22 @@ def fetch(releases: tuple[Release, ...]) -> None:
         signed = f" [signed-by={KEYRING}]" if Path(KEYRING).is_file() else ""
         lines = [f"deb-src{signed} {mirror()} {release.suite} main\n" for release in releases]
         (work / "sources.list").write_text("".join(lines))
-        apt(work, "update")
+        if releases:
+            apt(work, "update")
         for release in releases:
             apt(work, "source", "--download-only", "--tar-only", f"openssh/{release.suite}")
             found = list(work.glob(f"openssh_{release.version}*.orig.tar.gz"))
             if not found:
                 raise FetchError(f"{release.suite} has another OpenSSH than {release.version}")
             unpack(found[0], release.scripts)
+        if not HELPERS.is_dir():
+            fetch_helpers(work)
 
 
 def main() -> int:
     """Get what is missing; returns the exit status."""
     missing = tuple(release for release in RELEASES if not release.scripts.is_dir())
-    if not missing:
+    if not missing and HELPERS.is_dir():
         return 0
     try:
         fetch(missing)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / ".peers/openssh-source"
+#: Small programs that the scripts need, from Debian's package openssh-tests.
+HELPERS = ROOT / ".peers/openssh-tests"
 BACKPORTS = ROOT / ".peers/openssh-backports"
 #: Where an ordinary user's PATH does not look.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -26,7 +28,7 @@ class Release(NamedTuple):
     def program(self, name: str) -> Path:
         """Return where a program of it is."""
         folder = {"sshd": "usr/sbin"}.get(name, "usr/bin")
-        if name in ("sftp-server", "sshd-session", "sshd-auth"):
+        if name in ("sftp-server", "sshd-session", "sshd-auth", "ssh-keysign", "ssh-pkcs11-helper"):
             folder = "usr/lib/openssh"
         return self.prefix / folder / name
 

@@ -18,7 +18,8 @@ MAX_CLEAR_LENGTH = 35000  #: before the first keys: nobody unknown gets more mem
 #: Bytes of one packet from somebody who is not logged in: a small buffer is all he gets (R42).
 LIMIT_BEFORE_LOGIN = 40 * 1024
 MIN_PADDING = 4  #: RFC 4253 section 6
-FAILED = "a packet failed its check"  #: one text for length, padding and tag: no hint which it was (R17)
+#: One text for length, padding and tag: no hint which it was (R17).  Scripts look for OpenSSH's words.
+FAILED = "message authentication code incorrect"
 
 Opened = tuple[memoryview, int]  #: the payload, and where the next packet starts
 

@@ -39,7 +39,7 @@ def told_at(opener: Any, buffer: memoryview) -> list[int]:
         try:
             assert opener.open(buffer, 0, opener.needed) is None
         except MACMismatch as error:
-            assert str(error) == "a packet failed its check"
+            assert str(error) == "message authentication code incorrect"
             return wanted
 
 

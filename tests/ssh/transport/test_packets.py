@@ -131,7 +131,7 @@ def test_r17_r18_a_bad_length_under_keys_is_one_uniform_failure(cipher: str, mac
     scene.settle()
     assert isinstance(scene.owner.lost, MACMismatch)
     told = scene.told
-    assert (told.code, told.description) == (5, b"a packet failed its check")
+    assert (told.code, told.description) == (5, b"message authentication code incorrect")
 
 
 @EVERY_CIPHER
@@ -155,7 +155,7 @@ def test_r17_a_changed_byte_anywhere_is_one_uniform_failure(cipher: str, mac: st
             scene.settle()
         assert isinstance(scene.owner.lost, MACMismatch)
         assert scene.owner.requests == []
-        assert scene.told.description == b"a packet failed its check"
+        assert scene.told.description == b"message authentication code incorrect"
     assert place == size
 
 

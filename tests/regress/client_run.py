@@ -1,0 +1,207 @@
+"""Run OpenSSH's scripts for its client with ours in its place: ``make regress-client``.
+
+Prints a row for each script and a column for each OpenSSH whose scripts and server they are.  A script that
+fails is run again with OpenSSH's own client, so that one that fails with that too is told apart.  Ends with 1
+if one that should pass does not.  Arguments are names of scripts; none: all.
+"""
+
+# ruff: noqa: T201 - a command, which prints
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.regress.client_scripts import KNOWN, NOT_RUN, SCRIPTS
+from tests.regress.places import HELPERS, RELEASES, ROOT, Release
+from tests.regress.run import TAIL, Cell, Outcome, environment, free_port, read, stop_sshd
+from tests.regress.stand_ins import install
+
+TIMEOUT = 600.0  #: seconds for one script; `rekey` and `cert-userkey` take minutes
+#: What OpenSSH's scripts need of small programs in C, which Debian has built.
+BUILT = ("netcat", "setuid-allowed", "modpipe")
+
+
+def starter(folder: Path, release: Release) -> Path:
+    """Write what stands in ssh's place.
+
+    Lists of algorithms are those that both have: OpenSSH's helpers make the keys, its server does the rest.
+    """
+    places = ":".join(str(ROOT / part) for part in ("", "cli", "keys"))
+    ours = f'env PYTHONPATH="{places}" "{sys.executable}" -m sshkit_cli.client'
+    theirs = release.program("ssh")
+    path = folder / "ssh"
+    path.write_text(
+        f"""#!/bin/sh
+query= asked=
+for word; do
+    case "$asked$word" in
+    -Q) asked=-Q;;
+    -Q*) query="$word"; break;;
+    --) break;;
+    esac
+done
+if [ -n "$query" ]; then
+    {ours} -Q "$query" | sort >"{folder}/ours.$$"
+    "{theirs}" -Q "$query" | while read -r name; do
+        if grep -qxF -- "$name" "{folder}/ours.$$"; then echo "$name"; fi
+    done
+    rm -f "{folder}/ours.$$"
+    exit 0
+fi
+exec {ours} "$@"
+"""
+    )
+    path.chmod(0o755)
+    return path
+
+
+def run(cell: Cell, work: Path) -> Outcome:
+    """Run one script in a folder of its own."""
+    shutil.rmtree(work, ignore_errors=True)
+    objects, programs = work / "obj", work / "bin"
+    objects.mkdir(parents=True)
+    programs.mkdir()
+    for folder in (work, objects):
+        folder.chmod(0o755)
+    install(objects)
+    for name in BUILT:
+        shutil.copy(HELPERS / name, objects / name)
+    real = cell.release.program
+    variables = environment(
+        cell, {name: str(real(name)) for name in ("sftp", "sftp-server", "scp")}, free_port()
+    )
+    variables["TEST_SSH_SSHPKCS11HELPER"] = str(real("ssh-pkcs11-helper"))
+    variables["TEST_SSH_SSHKEYSIGN"] = str(real("ssh-keysign"))
+    if cell.column == "client":
+        variables["TEST_SSH_SSH"] = str(starter(programs, cell.release))
+    log = work / "output"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                "/bin/sh",
+                str(cell.release.scripts / "test-exec.sh"),
+                str(objects),
+                str(cell.release.scripts / f"{cell.script.name}.sh"),
+            ],
+            cwd=objects,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            stop_sshd(objects / "pidfile")
+            return Outcome("timeout", (f"not done after {TIMEOUT:.0f} s",), log.read_text(errors="replace"))
+    return read(status, log.read_text(errors="replace"))
+
+
+def word(cell: Cell, outcome: Outcome | None, control: Outcome | None) -> str:
+    """Return what the table says."""
+    if outcome is None:
+        return ""
+    if outcome.verdict == "ok":
+        return "pass"
+    if outcome.verdict == "skipped":
+        return "not applicable"
+    if (cell.release.version, cell.script.name, "client") in KNOWN:
+        return "known"
+    if control is not None and control.verdict != "ok":
+        return "fails with ssh too"
+    return "FAIL"
+
+
+def report(results: dict[Cell, Outcome], controls: dict[Cell, Outcome], releases: list[Release]) -> int:
+    """Print the table and what is behind it; returns how many scripts are not as they should be."""
+    wrong = 0
+    names = [script for script in SCRIPTS if any(cell.script == script for cell in results)]
+    print(f"\n| script | {' | '.join(release.version for release in releases)} |")
+    print(f"| --- |{' --- |' * len(releases)}")
+    reasons: list[str] = []
+    for script in names:
+        row = []
+        for release in releases:
+            cell = Cell(release, script, "client")
+            outcome = results.get(cell)
+            said = word(cell, outcome, controls.get(cell))
+            row.append(said)
+            if outcome is None or outcome.verdict == "ok":
+                continue
+            reason = KNOWN.get((release.version, script.name, "client"))
+            reasons.append(
+                f"{release.version} {script.name}: {said}: {reason or ' / '.join(outcome.words[:3])}"
+            )
+            if said == "FAIL":
+                wrong += 1
+                reasons.append("    " + "\n    ".join(outcome.words[-TAIL:]))
+        print(f"| {script.name} | {' | '.join(row)} |")
+    print()
+    print("\n".join(reasons))
+    for name, reason in NOT_RUN.items():
+        print(f"not run {name}: {reason}")
+    print(f"{len(results)} runs, {wrong} not as they should be")
+    return wrong
+
+
+def main(argv: list[str]) -> int:
+    """Run what the command line names; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="regress-client", description=__doc__)
+    parser.add_argument("scripts", nargs="*", choices=[[], *(script.name for script in SCRIPTS)])
+    parser.add_argument("--release", action="append", choices=[release.version for release in RELEASES])
+    # Some scripts listen on ports that are written in them: two side by side get in each other's way.
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="folder for the logs and files of every run")
+    typed = parser.parse_args(argv)
+    releases = []
+    for release in RELEASES:
+        if typed.release and release.version not in typed.release:
+            continue
+        if release.missing or not HELPERS.is_dir():
+            print(f"OpenSSH {release.version} left out: {release.missing or 'no helpers'}", file=sys.stderr)
+        else:
+            releases.append(release)
+    if not releases:
+        return 1
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    work = typed.keep or Path(tempfile.mkdtemp(prefix="regress-client-"))
+    work.mkdir(exist_ok=True)
+    work.chmod(0o755)
+    wanted = [
+        Cell(release, script, "client")
+        for release in releases
+        for script in SCRIPTS
+        if (not typed.scripts or script.name in typed.scripts)
+        and (release.scripts / f"{script.name}.sh").is_file()
+    ]
+    controls: dict[Cell, Outcome] = {}
+
+    def one(cell: Cell) -> Outcome:
+        folder = work / f"{cell.release.version}-{cell.script.name}"
+        outcome = run(cell, folder)
+        if outcome.verdict not in ("ok", "skipped"):
+            controls[cell] = run(cell._replace(column="real"), folder.with_name(f"{folder.name}-real"))
+        print(f"{cell.release.version} {cell.script.name}: {outcome.verdict}", flush=True)
+        return outcome
+
+    try:
+        with ThreadPoolExecutor(max(1, typed.jobs)) as pool:
+            results = dict(zip(wanted, pool.map(one, wanted), strict=True))
+    finally:
+        if typed.keep is None:
+            shutil.rmtree(work, ignore_errors=True)
+    return 1 if report(results, controls, releases) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
