@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sshkit import blocking, testing
     from sshkit.agent.connect import connect_agent
     from sshkit.agent.serve import AgentListener, serve_agent
+    from sshkit.client.advice import Advice, advise
     from sshkit.client.connect import connect
     from sshkit.client.connection import ClientConnection
     from sshkit.client.destination import InvalidDestination
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sshkit.client.process import ClientProcess, CommandFailed, OutputTooLarge, Result
     from sshkit.client.proxy import ProxyFailed
     from sshkit.client.scan import ScannedHost, scan, scan_host
+    from sshkit.client.steps import Step, steps_of
     from sshkit.client.target import Target, load_target
     from sshkit.config.parser import ConfigError
     from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, gather, race
@@ -117,6 +119,7 @@ _HOMES = {
     "sshkit_keys.errors": ("SSHKitError",),
     "sshkit.agent.connect": ("connect_agent",),
     "sshkit.agent.serve": ("AgentListener", "serve_agent"),
+    "sshkit.client.advice": ("Advice", "advise"),
     "sshkit.client.connect": ("connect",),
     "sshkit.client.connection": ("ClientConnection",),
     "sshkit.client.destination": ("InvalidDestination",),
@@ -125,6 +128,7 @@ _HOMES = {
     "sshkit.client.process": ("ClientProcess", "CommandFailed", "OutputTooLarge", "Result"),
     "sshkit.client.proxy": ("ProxyFailed",),
     "sshkit.client.scan": ("ScannedHost", "scan", "scan_host"),
+    "sshkit.client.steps": ("Step", "steps_of"),
     "sshkit.client.target": ("Target", "load_target"),
     "sshkit.config.parser": ("ConfigError",),
     "sshkit.deferred": ("CancelledError", "Deferred", "Failure", "ensure_deferred", "gather", "race"),
@@ -226,6 +230,7 @@ _ROOMS = ("blocking", "testing")
 
 __all__ = [
     "Action",
+    "Advice",
     "AgentClient",
     "AgentError",
     "AgentKey",
@@ -329,6 +334,7 @@ __all__ = [
     "Session",
     "Settings",
     "SftpPath",
+    "Step",
     "StreamOverflow",
     "StreamReader",
     "StreamWriter",
@@ -344,6 +350,7 @@ __all__ = [
     "TreeError",
     "Users",
     "VersionNotSupported",
+    "advise",
     "blocking",
     "connect",
     "connect_agent",
@@ -358,6 +365,7 @@ __all__ = [
     "scan_host",
     "serve",
     "serve_agent",
+    "steps_of",
     "sync",
     "testing",
 ]

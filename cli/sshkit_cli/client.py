@@ -36,6 +36,10 @@ def _main(argv: list[str]) -> int:
         from .client_hosts import main_hosts
 
         return main_hosts(argv, log)
+    if argv[:1] == ["doctor"]:  # a host of this name is reached behind --
+        from .client_doctor import main_doctor
+
+        return main_doctor(argv[1:], log)
     try:
         typed = parse(argv)
         if typed.version:

@@ -59,6 +59,7 @@ class ClientConnection:
         "_keepalive_settings",
         "_login_timeout",
         "_login_timer",
+        "address",
         "agent",
         "authentication",
         "clock",
@@ -69,6 +70,7 @@ class ClientConnection:
         "methods",
         "user",
         "verifier",
+        "was_let_in",
     )
 
     def __init__(
@@ -97,6 +99,8 @@ class ClientConnection:
             self, clock, random_bytes, algorithms=algorithms, rekey_limits=rekey_limits
         )
         self.logged_in: Deferred[ClientConnection] = Deferred(self._cancelled)
+        self.address = ""  #: where it is connected to, for people
+        self.was_let_in = False
         self.agent: AgentClient | None = None  #: signs for the login
         self.authentication: ClientAuthentication | None = None
         self._connection: Connection | None = None
@@ -337,6 +341,10 @@ class ClientConnection:
 
     def connected(self) -> None:
         """Count the time for the login from here."""
+        transport = self.layer.transport
+        peer = None if transport is None else transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.address = f"{printable(str(peer[0]))} port {peer[1]}"
         self._login_timer.reset(self._login_timeout)
 
     # Called by the layers below.
@@ -371,6 +379,10 @@ class ClientConnection:
             self._connection.lost(error)
         if self._forwards is not None:
             self._forwards.connection_lost()
+        if not isinstance(error, ClosedByApplication):
+            from sshkit.client.steps import remember_steps
+
+            remember_steps(error, self)
         if not self.logged_in.called:
             self.logged_in.errback(error)
         waiters, self._closed_waiters = self._closed_waiters, []
@@ -409,6 +421,7 @@ class ClientConnection:
         interval, count = self._keepalive_settings
         if interval:
             self._keepalive = Keepalive(self._connection, interval, count)
+        self.was_let_in = True
         self.logged_in.callback(self)
 
     def _refused(self, failure: Failure) -> None:
