@@ -14,6 +14,9 @@ from sshkit.deferred import CancelledError, Deferred, Failure
 from sshkit.interfaces import TerminalSize
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.authentication.client import ClientAuthentication
+from sshkit.ssh.authentication.login_options import PLAIN, LoginOptions
+from sshkit.ssh.channels.agent import KIND as AGENT_CHANNEL
+from sshkit.ssh.channels.agent import REQUEST as AGENT_REQUEST
 from sshkit.ssh.channels.session import EnvRequest, ExecRequest, PtyRequest, SubsystemRequest
 from sshkit.ssh.connection.connection import Connection
 from sshkit.ssh.connection.keepalive import Keepalive
@@ -24,8 +27,10 @@ from sshkit.ssh.transport.rekeying import RekeyLimits
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
+    from sshkit.client.host_key_updates import HostKeyUpdates
     from sshkit.client.host_keys import HostKeyVerifier
     from sshkit.forwarding.addresses import Address
+    from sshkit.forwarding.agent import AgentForwarding, ForwardedAgent
     from sshkit.forwarding.client import ClientForwards, StreamHandler
     from sshkit.forwarding.forward import Forward
     from sshkit.forwarding.stream import ForwardStream
@@ -46,12 +51,14 @@ MAX_OUTPUT = 256 * 1024 * 1024  #: bytes of output that `run` collects
 T = TypeVar("T")
 METHODS = ("publickey", "keyboard-interactive", "password", "none")
 PASSWORDS = ("keyboard-interactive", "password")
+HOST_KEYS_ANNOUNCED = "hostkeys-00@openssh.com"
 
 
 class ClientConnection:
     """A connection to one host as one user.  Use it in ``async with``, or call `close`."""
 
     __slots__ = (
+        "_agent_forwarding",
         "_closed_waiters",
         "_connection",
         "_forwards",
@@ -65,9 +72,12 @@ class ClientConnection:
         "clock",
         "credentials",
         "host",
+        "host_key_updates",
         "layer",
         "logged_in",
+        "login_options",
         "methods",
+        "shown_key",
         "user",
         "verifier",
         "was_let_in",
@@ -88,6 +98,7 @@ class ClientConnection:
         keepalive: float = 0.0,
         keepalive_count: int = 3,
         methods: tuple[str, ...] = METHODS,
+        login_options: LoginOptions = PLAIN,
     ) -> None:
         self.host = host
         self.user = user
@@ -95,16 +106,20 @@ class ClientConnection:
         self.verifier = verifier
         self.credentials = credentials
         self.methods = methods
+        self.login_options = login_options
+        self.host_key_updates: HostKeyUpdates | None = None  #: learns the server's other keys, if set
         self.layer = TransportLayer(
             self, clock, random_bytes, algorithms=algorithms, rekey_limits=rekey_limits
         )
         self.logged_in: Deferred[ClientConnection] = Deferred(self._cancelled)
         self.address = ""  #: where it is connected to, for people
+        self.shown_key: PublicKey | None = None  #: the server's, verified or not
         self.was_let_in = False
         self.agent: AgentClient | None = None  #: signs for the login
         self.authentication: ClientAuthentication | None = None
         self._connection: Connection | None = None
         self._forwards: ClientForwards | None = None
+        self._agent_forwarding: AgentForwarding | None = None
         self._keepalive: Keepalive | None = None
         self._keepalive_settings = (keepalive, keepalive_count)
         self._closed_waiters: list[Deferred[None]] = []
@@ -151,6 +166,7 @@ class ClientConnection:
         check: bool = False,
         environment: Mapping[str, str] | None = None,
         terminal: str | None = None,
+        forward_agent: "ForwardedAgent" = False,
         timeout: float | None = RUN_TIMEOUT,
         max_output: int = MAX_OUTPUT,
     ) -> Deferred[Result]:
@@ -161,7 +177,12 @@ class ClientConnection:
         """
         collector = Collector(command, max_output)
         collector.opening = self._start(
-            command, collector, environment=environment, terminal=terminal, input=input
+            command,
+            collector,
+            environment=environment,
+            terminal=terminal,
+            input=input,
+            forward_agent=forward_agent,
         )
         finished = collector.finished
         if timeout is not None:
@@ -178,15 +199,25 @@ class ClientConnection:
         terminal: str | None = None,
         size: TerminalSize = TerminalSize(),  # noqa: B008 - immutable
         modes: bytes = b"\0",
+        forward_agent: "ForwardedAgent" = False,
         timeout: float = OPEN_TIMEOUT,
     ) -> Deferred[ClientProcess]:
         """Start a command (None: the login shell) and return its streams.
 
         `terminal` is a value for TERM and asks for a terminal of `size` with encoded `modes`.
+
+        `forward_agent` lets the server use an agent from here while the connection lasts: the one that
+        SSH_AUTH_SOCK names (True; NoAgent if none), that of a socket's path, or the keys of an AgentClient.
         """
         process = ClientProcess(command, self.clock)
         started = self._start(
-            command, process, environment=environment, terminal=terminal, size=size, modes=modes
+            command,
+            process,
+            environment=environment,
+            terminal=terminal,
+            size=size,
+            modes=modes,
+            forward_agent=forward_agent,
         )
         return started.add_timeout(
             timeout, self.clock, what=f"starting {printable(repr(command))}"
@@ -309,6 +340,19 @@ class ClientConnection:
 
         return open_direct(self._require(), destination, protocol, originator)
 
+    def allow_agent(self, agent: "ForwardedAgent" = True) -> None:
+        """Let the server use an agent from here; sessions of one's own still have to ask for it.
+
+        Raises NoAgent.  `start` and `run` do both with `forward_agent`.
+        """
+        from sshkit.forwarding.agent import AgentForwarding
+
+        if self._agent_forwarding is None:
+            self._require()
+            self._agent_forwarding = AgentForwarding(self.layer, self.clock, agent)
+        else:
+            self._agent_forwarding.replace(agent)
+
     def rekey(self) -> None:
         """Exchange new keys now."""
         self.layer.rekey()
@@ -350,6 +394,7 @@ class ClientConnection:
     # Called by the layers below.
 
     def verify_host_key(self, key: "PublicKey") -> Deferred[None] | None:
+        self.shown_key = key
         transport = self.layer.transport
         peer = transport.get_extra_info("peername") if transport is not None else None
         if isinstance(peer, tuple):
@@ -363,7 +408,9 @@ class ClientConnection:
         if self.verifier.key_changed:
             # Somebody may sit in between: nothing is sent that would serve him elsewhere (R12).
             methods = tuple(name for name in methods if name not in PASSWORDS)
-        self.authentication = ClientAuthentication(self.layer, self.user, self.credentials, methods)
+        self.authentication = ClientAuthentication(
+            self.layer, self.user, self.credentials, methods, self.login_options
+        )
         self.authentication.done.add_callbacks(self._let_in, self._refused)
         for path, cause in getattr(self.credentials, "problems", ()):
             self.authentication.note("publickey", path, cause)
@@ -379,6 +426,8 @@ class ClientConnection:
             self._connection.lost(error)
         if self._forwards is not None:
             self._forwards.connection_lost()
+        if self._agent_forwarding is not None:
+            self._agent_forwarding.connection_lost()
         if not isinstance(error, ClosedByApplication):
             from sshkit.client.steps import remember_steps
 
@@ -391,6 +440,8 @@ class ClientConnection:
 
     def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol | Deferred[ChannelProtocol]":
         """Refuse, unless it is of a forward that was asked for (R27)."""
+        if kind == AGENT_CHANNEL and self._agent_forwarding is not None:
+            return self._agent_forwarding.channel_requested()
         if self._forwards is not None:
             found = self._forwards.channel_requested(kind, body)
             if found is not None:
@@ -398,7 +449,9 @@ class ClientConnection:
         raise ChannelOpenFailed(1, "nothing was asked for that needs this channel")
 
     def global_requested(self, kind: str, body: bytes) -> bytes | None:
-        """Refuse; also the answer to a server's keepalive."""
+        """Hear of the server's keys; refuse everything else, which also answers a server's keepalive."""
+        if kind == HOST_KEYS_ANNOUNCED and self.host_key_updates is not None:
+            self.host_key_updates.received(body)
         return None
 
     def channel_ended(self, channel: "Channel") -> None:
@@ -416,7 +469,6 @@ class ClientConnection:
     def _let_in(self, _: object) -> None:
         self._login_timer.cancel()
         self.agent = None
-        self.layer.host_key_signature = b""
         self._connection = Connection(self.layer, self)
         interval, count = self._keepalive_settings
         if interval:
@@ -452,11 +504,16 @@ class ClientConnection:
         modes: bytes = b"\0",
         subsystem: bool = False,
         input: bytes | str | None = None,
+        forward_agent: "ForwardedAgent" = False,
     ) -> Deferred[None]:
         """Open a session and send all its requests in one write; fires when the last was granted."""
+        if forward_agent is not False:
+            self.allow_agent(forward_agent)
         variables = [(name, _variable(name, value)) for name, value in (environment or {}).items()]
 
         def opened(channel: "Channel") -> Deferred[None]:
+            if forward_agent is not False:
+                channel.request(AGENT_REQUEST).add_errback(_refused, protocol, "agent")
             for name, body in variables:
                 channel.request("env", body).add_errback(_refused, protocol, name)
             if terminal is not None:

@@ -5,13 +5,14 @@ read when a connection starts; a passphrase is asked for when the server wants t
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from sshkit_keys.errors import KeyFileError, SSHKitError
 
 from sshkit.deferred import Deferred
 from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
+from sshkit.ssh.authentication.answers import awaited
 from sshkit.ssh.authentication.client import Identity
 
 if TYPE_CHECKING:
@@ -24,9 +25,12 @@ DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
 #: Runs what takes long in a thread: a reactor's `defer_to_thread`.
 RunInThread = Callable[..., "Deferred[Any]"]
-AskPassword = Callable[[], "str | Deferred[str | None] | None"]
-AskPassphrase = Callable[[str], "str | Deferred[str | None] | None"]
-AskAnswers = Callable[[str, str, Sequence[tuple[str, bool]]], "list[str] | Deferred[list[str] | None] | None"]
+#: Hooks answer with a value, a coroutine or a Deferred.
+AskPassword = Callable[[], "str | Awaitable[str | None] | None"]
+AskPassphrase = Callable[[str], "str | Awaitable[str | None] | None"]
+AskAnswers = Callable[
+    [str, str, Sequence[tuple[str, bool]]], "list[str] | Awaitable[list[str] | None] | None"
+]
 
 
 class FileCredentials:
@@ -103,7 +107,7 @@ class FileCredentials:
         rest = [identity for identity in self.identities if identity.public.blob not in offered]
         self.identities = [*named, *others, *rest]
 
-    def password(self) -> "str | Deferred[str | None] | None":
+    def password(self) -> "str | Awaitable[str | None] | None":
         if callable(self._password):
             return self._password()
         if self._password_used:
@@ -113,7 +117,7 @@ class FileCredentials:
 
     def answers(
         self, title: str, instruction: str, prompts: Sequence[tuple[str, bool]]
-    ) -> "list[str] | Deferred[list[str] | None] | None":
+    ) -> "list[str] | Awaitable[list[str] | None] | None":
         """Ask the callback; without one, a single hidden question is taken for that of the password."""
         self.interactive_tries = self._interactive_limit
         if self._answers is not None:
@@ -121,7 +125,7 @@ class FileCredentials:
         if len(prompts) != 1 or prompts[0][1] or self._answered:
             return None
         self._answered = True
-        password = self._password() if callable(self._password) else self._password
+        password = awaited(self._password() if callable(self._password) else self._password)
         if isinstance(password, Deferred):
             return password.add_callback(lambda text: None if text is None else [text])
         return None if password is None else [password]
@@ -218,7 +222,7 @@ class FileCredentials:
 
     def _unlock(self, path: str, tries: int = 0) -> "PrivateKey | Deferred[PrivateKey | None] | None":
         passphrase = self._passphrase
-        answer = passphrase(path) if callable(passphrase) else passphrase
+        answer = awaited(passphrase(path)) if callable(passphrase) else passphrase
         tries = tries or self._passphrase_tries
         if not isinstance(answer, Deferred):
             return self._load(path, answer, tries - 1)

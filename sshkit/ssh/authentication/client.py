@@ -4,7 +4,7 @@ The trail says for every key and method what was tried, from where, and why it d
 a failed login shows (`AuthenticationFailed.trail`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sshkit_keys.errors import SSHKitError
@@ -75,7 +75,7 @@ class Identity:
 
 
 class Credentials(Protocol):
-    """What the user can prove himself with.  Answers may be Deferreds; None means there is none."""
+    """What the user can prove himself with.  Answers may be awaitable; None means there is none."""
 
     @property
     def identities(self) -> Sequence[Identity]:
@@ -87,13 +87,13 @@ class Credentials(Protocol):
         """How often a keyboard-interactive dialogue may be started."""
         ...
 
-    def password(self) -> "str | Deferred[str | None] | None":
+    def password(self) -> "str | Awaitable[str | None] | None":
         """Return a password; asked again after each refusal until it gives None."""
         ...
 
     def answers(
         self, title: str, instruction: str, prompts: Sequence[tuple[str, bool]]
-    ) -> "list[str] | Deferred[list[str] | None] | None":
+    ) -> "list[str] | Awaitable[list[str] | None] | None":
         """Return an answer to each prompt (text, whether it may be shown)."""
         ...
 
