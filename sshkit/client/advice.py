@@ -116,8 +116,8 @@ def _changed_key(error: BaseException, target: "Target | None") -> Advice:
     assert isinstance(error, HostKeyChanged)
     places = ", ".join(printable(place, 4096) for place in error.places)
     return Advice(
-        "the host shows another key than the one that is known: it was set up anew, another host has its name "
-        "or address, or somebody is listening in",
+        "the host shows another key than the one that is known: it was set up anew, another host has its "
+        "name or address, or somebody is listening in",
         (
             f"the known key is at {places}" if places else "the key is none of those that were given",
             "ask whoever runs the host before you change anything",
@@ -228,7 +228,7 @@ def _lost(error: BaseException, target: "Target | None") -> Advice:
         return Advice(
             "the server took the connection and closed it at once, without a word",
             (
-                "too many connections at a time (MaxStartups), or this address is being punished: wait a while",
+                "too many connections at a time (MaxStartups), or this address is punished: wait a while",
                 "hosts.deny, or a list of addresses that may connect",
                 "or the port belongs to another service",
             ),

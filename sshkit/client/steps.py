@@ -65,7 +65,8 @@ def _of_connection(connection: "ClientConnection") -> tuple[Step, ...]:
     if not reached("identification", bool(identification), identification):
         return tuple(steps)
     negotiated = layer.negotiated
-    if not reached("algorithms", negotiated is not None, negotiated.summary() if negotiated else ""):
+    agreed = negotiated is not None or connection.shown_key is not None
+    if not reached("algorithms", agreed, negotiated.summary() if negotiated else "agreed"):
         return tuple(steps)
     key = layer.host_key
     described = "" if key is None else f"{key.key_type} {key.fingerprint()}, {verifier.reason or 'accepted'}"
