@@ -23,6 +23,7 @@ from sshkit.reactor.engines.native import NativeReactor
 from sshkit.ssh.errors import ClosedByApplication, ConnectionLost
 from sshkit.ssh.transport.weak_choices import weak_choices
 
+from .client_agent import allow_agent
 from .client_forwards import Forwards, address_of
 from .client_setup import (
     command_of,
@@ -145,6 +146,7 @@ class Run:
             connection.wait_closed().add_callback(self._lost)
             return
         escapes = None
+        self._plan.forward_agent = allow_agent(connection, self.target, log)
         if self._plan.terminal is not None:
             self._had_terminal = True
             escapes = self._make_escapes()

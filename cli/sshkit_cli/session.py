@@ -15,6 +15,7 @@ from sshkit_keys.text import printable
 from sshkit.deferred import Deferred, Failure
 from sshkit.reactor.transports.ends import WriteEnd
 from sshkit.reactor.transports.stdio import unblocked
+from sshkit.ssh.channels.agent import REQUEST as AGENT_REQUEST
 from sshkit.ssh.channels.session import (
     EnvRequest,
     ExecRequest,
@@ -49,7 +50,15 @@ MAX_TYPED = 1024 * 1024
 class Plan:
     """What the session is to be."""
 
-    __slots__ = ("command", "environment", "input", "subsystem", "terminal", "terminal_type")
+    __slots__ = (
+        "command",
+        "environment",
+        "forward_agent",
+        "input",
+        "subsystem",
+        "terminal",
+        "terminal_type",
+    )
 
     def __init__(self) -> None:
         self.command: str | None = None  #: None: the login shell
@@ -58,6 +67,7 @@ class Plan:
         self.terminal: LocalTerminal | None = None  #: ask for a remote terminal; this is the local one
         self.terminal_type = ""
         self.input = True  #: read standard input
+        self.forward_agent = False  #: ask that the server uses our agent
 
 
 class ClientSession(ChannelProtocol):
@@ -101,6 +111,8 @@ class ClientSession(ChannelProtocol):
         """Send all requests in one write, and begin to copy."""
         self._join(channel)
         plan = self._plan
+        if plan.forward_agent:
+            channel.request(AGENT_REQUEST).add_errback(self._not_granted, "agent forwarding")
         for name, value in plan.environment.items():
             body = EnvRequest(os.fsencode(name), os.fsencode(value)).encode()
             channel.notify("env", body)
@@ -213,6 +225,11 @@ class ClientSession(ChannelProtocol):
             self._log.raw = False
         self._escapes = None
         self._log.info("The server has no terminal for us; going on without one.")
+
+    def _not_granted(self, failure: Failure, what: str) -> None:
+        """Go on without something that the server does not have for us."""
+        if isinstance(failure.exception, ChannelRequestFailed):
+            self._log.debug(f"the server refused {what}")
 
     def _refused(self, failure: Failure, what: str) -> None:
         """End: without it there is no session.  A channel that closed first has told why already."""

@@ -106,7 +106,8 @@ class ClientProcess(ChannelProtocol):
         self.exit_status: int | None = None
         self.exit_signal: str | None = None
         self.exit_message = ""
-        self.refused: list[str] = []  #: "terminal", or the name of a variable, that the server refused
+        #: "terminal", "agent", "x11", or the name of a variable: what the server refused.
+        self.refused: list[str] = []
         self.closed = False
         self._lost: BaseException | None = None
         self._exit_waiters: list[Deferred[None]] = []

@@ -17,3 +17,15 @@ class ForwardRefused(ForwardError):
 
 class ForwardClosed(ForwardError):
     """The forward ended before the operation did."""
+
+
+class NoAgent(ForwardError):
+    """There is no agent that could be forwarded."""
+
+
+class NoDisplay(ForwardError):
+    """There is no display that could be forwarded, or no cookie for it."""
+
+
+class NoTunnel(ForwardError):
+    """There is no tunnel device to be had."""

@@ -133,7 +133,7 @@ class TransportLayer(PacketReader):
         self.session_id = b""
         self.strict = False
         self.host_key: PublicKey | None = None  #: the server's, once it was verified (client only)
-        self.host_key_signature = b""  #: of the first exchange, until the login: what binds an agent to it
+        self.host_key_signature = b""  #: of the first exchange: what binds an agent to it
         self.peer_signatures: tuple[str, ...] | None = None  #: server-sig-algs of RFC 8308 section 3.1
         self.our_extensions: tuple[tuple[str, str], ...] = ()  #: what our EXT_INFO says beside our own lines
         self.peer_extensions: tuple[str, ...] = ()  #: those of the peer that are known here
