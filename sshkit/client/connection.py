@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
     from sshkit.client.host_key_updates import HostKeyUpdates
+    from sshkit.client.dialogue import Dialogue
     from sshkit.client.host_keys import HostKeyVerifier
     from sshkit.forwarding.addresses import Address
     from sshkit.forwarding.agent import AgentForwarding, ForwardedAgent
@@ -156,6 +157,11 @@ class ClientConnection:
         """The connection has ended."""
         return self.layer.lost is not None
 
+    @property
+    def core(self) -> Connection:
+        """The channels and global requests (RFC 4254), for what this class has no call for."""
+        return self._require()
+
     # What programs call.
 
     def run(
@@ -236,6 +242,22 @@ class ClientConnection:
         return started.add_timeout(
             timeout, self.clock, what=f"starting {printable(repr(name))}"
         ).add_callback(lambda _: process)
+
+    def dialogue(
+        self,
+        command: str | None = None,
+        *,
+        terminal: str | None = "vt100",
+        size: TerminalSize = TerminalSize(512, 24),  # noqa: B008 - immutable; wide, so that no line is broken
+        **options: Any,
+    ) -> "Opening[Dialogue]":
+        """Start a command (None: the login shell) to talk with: `expect`, `send_line`, `command`.
+
+        Options: `prompt`, `timeout` (seconds for each answer), `newline`, `pagers`.
+        """
+        from sshkit.client.dialogue import open_dialogue
+
+        return open_dialogue(self.start(command, terminal=terminal, size=size), self.clock, options)
 
     def sftp(self, **options: Any) -> "Opening[SFTPClient]":
         """Open SFTP: await it, or ``async with connection.sftp() as sftp``.
