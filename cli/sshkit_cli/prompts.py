@@ -44,16 +44,16 @@ class Prompter:
         self._open_terminal = open_terminal or _controlling_terminal
         self._question: TerminalQuestion | None = None
 
-    def ask(self, prompt: str, *, echo: bool = False) -> Deferred[str | None]:
-        """Ask; raises NobodyToAsk."""
+    def ask(self, prompt: str, *, echo: bool = False, confirm: bool = False) -> Deferred[str | None]:
+        """Ask; raises NobodyToAsk.  `confirm` lets a program show a question for yes and no."""
         allowed, preferred, forced = askpass_rules(self._environment)
         if forced or preferred:
-            return self._ask_program(prompt)
+            return self._ask_program(prompt, confirm)
         try:
             fd = self._open_terminal()
         except OSError as error:
             if allowed and self._program() is not None:
-                return self._ask_program(prompt)
+                return self._ask_program(prompt, confirm)
             why = f"there is no terminal to ask on ({error.strerror}), and no SSH_ASKPASS"
             raise NobodyToAsk(why) from None
         question = self._question = TerminalQuestion(self._reactor, fd, prompt, echo)
@@ -70,14 +70,19 @@ class Prompter:
             return named
         return next((path for path in _DEFAULT_ASKPASS if os.access(path, os.X_OK)), None)
 
-    def _ask_program(self, prompt: str) -> Deferred[str | None]:
+    def _ask_program(self, prompt: str, confirm: bool) -> Deferred[str | None]:
         from .askpass import ask_program
 
         program = self._program()
         if program is None:
             self._say("SSH_ASKPASS names no program")
             return succeed(None)
-        return ask_program(self._reactor, program, prompt, self._environment, self._say)
+        environment = self._environment
+        if confirm:
+            environment = {**environment, "SSH_ASKPASS_PROMPT": "confirm"}
+        asked = ask_program(self._reactor, program, prompt, environment, self._say)
+        # Such a program may say yes by its status alone (ssh-add(1)).
+        return asked.add_callback(lambda line: line or "yes" if confirm and line is not None else line)
 
 
 def askpass_rules(environment: Mapping[str, str]) -> tuple[bool, bool, bool]:

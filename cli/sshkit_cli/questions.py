@@ -74,6 +74,46 @@ class Questions:
             self._passwords_left = 0
         return answer
 
+    def change_password(self, prompt: str) -> Deferred[tuple[str, str] | None]:
+        """Ask for the password that has run out, and twice for the new one, as ssh does."""
+        target = self._target
+        if prompt:
+            self._log.info(prompt)
+        who = f"{printable(target.user)}@{printable(target.hostname)}"
+
+        def ask_new(old: str | None) -> Any:
+            if old is None:
+                return None
+            return self._prompter.ask(f"Enter {who}'s new password: ").add_callback(ask_again, old)
+
+        def ask_again(new: str | None, old: str) -> Any:
+            if new is None:
+                return None
+            return self._prompter.ask(f"Retype {who}'s new password: ").add_callback(compare, old, new)
+
+        def compare(again: str | None, old: str, new: str) -> Any:
+            if again == new:
+                return old, new
+            if again is None:
+                return None
+            self._log.info("Mismatch; try again, EOF to quit.")
+            return ask_new(old)
+
+        asked: Deferred[tuple[str, str] | None] = self._prompter.ask(f"{who}'s old password: ").add_callback(
+            ask_new
+        )
+        return asked
+
+    def confirm(self, text: str) -> Deferred[bool]:
+        """Ask for a yes; the end of input is a no."""
+        prompt = text if text.endswith(" ") else f"{text} (yes/no): "
+
+        def judge(answer: str | None) -> bool:
+            return (answer or "").strip().lower() in ("yes", "y")
+
+        asked: Deferred[bool] = self._prompter.ask(prompt, echo=True, confirm=True).add_callback(judge)
+        return asked
+
     def passphrase(self, path: str) -> Deferred[str | None]:
         """Ask for the passphrase of a key file."""
         return self._prompter.ask(f"Enter passphrase for key '{printable(path, 4096)}': ")
@@ -121,6 +161,10 @@ class Questions:
 
             hash_name = target.options.fingerprint_hash.value
             lines.append(randomart(key.blob, f"{label} {key.bits}", hash_name))
+        verifier = self.verifier
+        if verifier is not None and verifier.dns is not None:
+            matching = verifier.published is not None and verifier.published.matches
+            lines.append(f"{'Matching' if matching else 'No matching'} host key fingerprint found in DNS.")
         lines += self._known_elsewhere(key)
         question = "Are you sure you want to continue connecting (yes/no/[fingerprint])? "
         prompt = "\n".join([*lines, question])

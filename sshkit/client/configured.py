@@ -13,6 +13,7 @@ from sshkit.client.connect import open_connection
 from sshkit.client.connection import ClientConnection
 from sshkit.client.credentials import FileCredentials
 from sshkit.client.host_keys import HostKeyVerifier
+from sshkit.client.login_methods import options_of
 from sshkit.client.target import (
     Target,
     agent_of,
@@ -69,6 +70,14 @@ class Asking(Protocol):
         """Answer a server's questions."""
         ...
 
+    def change_password(self, prompt: str) -> Any:
+        """Return the old and the new password, now or later; None: it is not changed."""
+        ...
+
+    def confirm(self, text: str) -> Any:
+        """Tell, now or later, whether the user agrees."""
+        ...
+
     def banner(self, text: str) -> None:
         """Show what the server says before the login."""
         ...
@@ -98,12 +107,13 @@ def make_connection(
     With `trusted`, one of those keys or fingerprints is the server's, whatever files say.
     """
     options = target.options
-    verifier = make_verifier(target, asking, trusted)
+    verifier = make_verifier(target, asking, trusted, reactor)
     asking.verifier = verifier
     if algorithms is None:
         algorithms = algorithms_of(options, asking.debug)
     if options.compression.value:
         algorithms = algorithms.with_compression()
+    verifier.ca_signatures = algorithms.ca_signatures
     if trusted is not None or options.host_key_algorithms.is_default:
         algorithms = algorithms.with_host_keys(verifier.order(algorithms.host_keys))
     connection = ClientConnection(
@@ -112,7 +122,7 @@ def make_connection(
         reactor,
         random_bytes=os.urandom,
         verifier=verifier,
-        credentials=file_credentials(target, asking) if credentials is None else credentials,
+        credentials=file_credentials(target, asking, reactor) if credentials is None else credentials,
         algorithms=algorithms,
         rekey_limits=rekey_limits_of(options),
         login_timeout=login_timeout,
@@ -123,13 +133,27 @@ def make_connection(
     addendum = options.version_addendum.value
     if addendum is not None:
         connection.layer.our_identification = _identification(target, addendum)
+    connection.login_options = options_of(target, connection, reactor, asking)
+    updating = options.update_host_keys.value
+    if updating is None:  # only where the files are the user's own, and nothing else vouches
+        usual = options.user_known_hosts.is_default and options.verify_host_key_dns.value == "no"
+        updating = "yes" if usual else "no"
+    if updating != "no" and trusted is None:
+        from sshkit.client.host_key_updates import HostKeyUpdates
+
+        confirm = asking.confirm if updating == "ask" and not options.batch_mode.value else None
+        if confirm is not None or updating == "yes":
+            connection.host_key_updates = HostKeyUpdates(connection, confirm=confirm, say=asking.debug)
     return connection
 
 
 def make_verifier(
-    target: Target, asking: Asking, trusted: "Sequence[PublicKey | str] | None" = None
+    target: Target,
+    asking: Asking,
+    trusted: "Sequence[PublicKey | str] | None" = None,
+    reactor: "Reactor | None" = None,
 ) -> HostKeyVerifier:
-    """Return who judges the server's key."""
+    """Return who judges the server's key; without a reactor neither a command nor the DNS is asked."""
     options = target.options
     alias = options.host_key_alias.value
     checking = options.strict_host_key_checking.value
@@ -146,12 +170,43 @@ def make_verifier(
         warn=asking.warn,
         hash_names=options.hash_known_hosts.value,
     )
-    if not options.check_host_ip.value or alias or options.proxy_command.value or options.proxy_jump.value:
+    direct = not (options.proxy_command.value or options.proxy_jump.value)
+    verifier.add_address = options.check_host_ip.value and direct and not alias
+    if not verifier.add_address:
         verifier.address = verifier.host  # the numeric address is not looked for
+    verifier.trust_loopback = options.no_host_authentication_for_localhost.value and direct and not alias
+    verifier.required_rsa_size = options.required_rsa_size.value
+    revoked = options.revoked_host_keys
+    if revoked.value is not None:
+        verifier.revoked = target.tokens.expand_path(revoked.value, revoked.place)
+    if reactor is not None:
+        _let_others_vouch(verifier, target, reactor)
     return verifier
 
 
-def file_credentials(target: Target, asking: Asking) -> FileCredentials:
+def _let_others_vouch(verifier: HostKeyVerifier, target: Target, reactor: "Reactor") -> None:
+    """Ask a command and the DNS about keys, where the configuration says so."""
+    options = target.options
+    command = options.known_hosts_command
+    if command.value is not None:
+        from sshkit.client.known_hosts_command import KnownHostsCommand
+
+        verifier.command = KnownHostsCommand(
+            command.value, command.place, target.tokens, reactor.defer_to_thread
+        )
+        verifier.command.arguments("ORDER", verifier.name)  # a mistake shows before anything is sent
+    if options.verify_host_key_dns.value != "no":
+
+        def ask(key: "PublicKey", host: str) -> "Deferred[Any]":
+            from sshkit.client.host_key_dns import published
+
+            return reactor.defer_to_thread(published, key, target.hostname)
+
+        verifier.dns = ask
+        verifier.dns_decides = options.verify_host_key_dns.value == "yes"
+
+
+def file_credentials(target: Target, asking: Asking, reactor: "Reactor | None" = None) -> FileCredentials:
     """Return what the configuration lets a user prove himself with."""
     options = target.options
     batch = options.batch_mode.value
@@ -165,6 +220,8 @@ def file_credentials(target: Target, asking: Asking) -> FileCredentials:
         banner=asking.banner,
         warn=asking.warn,
         certificates=certificates_of(target),
+        token_thread=None if reactor is None else reactor.defer_to_thread,
+        notify=asking.banner,
     )
 
 
@@ -199,13 +256,14 @@ def open_target(
             only_named=options.identities_only.value,
             warn=asking.debug,
         )
+    offering = _ordered(connection, target, offering)
     if way is None and (options.proxy_command.value is not None or options.proxy_jump.value):
         from sshkit.client.proxy import way_of
 
         way = way_of(connection, target, reactor, asking, depth)
     if way is None:
         asking.debug(f"connecting to {target.place}")
-    return open_connection(
+    opening = open_connection(
         connection,
         target.hostname,
         target.port,
@@ -217,6 +275,34 @@ def open_target(
         way=way,
         attempts=options.connection_attempts.value,
     )
+    if agent and options.add_keys_to_agent.value.when != "no":
+        from sshkit.client.agent_adding import add_used_keys
+
+        adding = options.add_keys_to_agent.value
+
+        def add(connection: ClientConnection) -> "Deferred[ClientConnection]":
+            added = add_used_keys(connection, agent, adding, reactor, asking.confirm, asking.debug)
+            return added.add_callback(lambda _: connection)
+
+        opening.add_callback(add)
+    return opening
+
+
+def _ordered(
+    connection: ClientConnection, target: Target, after: "Deferred[Any] | None"
+) -> "Deferred[Any] | None":
+    """Ask KnownHostsCommand which keys the host has before the algorithms are proposed."""
+    verifier = connection.verifier
+    if verifier.command is None or not target.options.host_key_algorithms.is_default:
+        return after
+
+    def order(_: object) -> None:
+        layer = connection.layer
+        layer.algorithms = layer.algorithms.with_host_keys(verifier.order(layer.algorithms.host_keys))
+
+    if after is None:
+        return verifier.prepare().add_callback(order)
+    return after.add_callback(lambda _: verifier.prepare()).add_callback(order)
 
 
 def tune_socket(connection: ClientConnection, target: Target, interactive: bool) -> None:

@@ -1,7 +1,7 @@
 """`sshkit.connect`: from a destination to a connection that is logged in."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from sshkit_keys.errors import SSHKitError
@@ -15,11 +15,14 @@ from sshkit.deferred import maybe_deferred
 from sshkit.opening import Opening
 from sshkit.reactor.errors import ConnectError
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
+from sshkit.ssh.authentication.login_options import ChangePassword, LoginOptions
 from sshkit.ssh.transport.rekeying import RekeyLimits
 
 if TYPE_CHECKING:
     from sshkit_keys import PrivateKey, PublicKey
 
+    from sshkit.client.gssapi import GSSAPI
+    from sshkit.client.host_based import HostBased
     from sshkit.client.proxy import Way
     from sshkit.deferred import Deferred, Failure
     from sshkit.interfaces import Reactor
@@ -56,6 +59,12 @@ def connect(
     proxy_command: str | None = None,
     config: "bool | str | os.PathLike[str]" = False,
     compression: bool = False,
+    control_path: "str | os.PathLike[str] | None" = None,
+    change_password: ChangePassword | None = None,
+    host_based: "HostBased | None" = None,
+    gssapi: "GSSAPI | None" = None,
+    revoked_host_keys: "str | os.PathLike[str] | None" = None,
+    update_host_keys: "bool | Callable[[str], Any]" = False,
     reactor: "Reactor | None" = None,
 ) -> Opening[ClientConnection]:
     """Connect to ``user@host``, ``host:port`` or ``ssh://user@host:port`` and log in.
@@ -67,8 +76,17 @@ def connect(
     fingerprints); `host_key_policy` (None: "strict") says what happens to an unknown one, never to a changed
     one.
 
+    More ways to log in: `change_password` is asked, with the server's words, for a new password where the old
+    one has run out; `host_based` lets a host vouch for its user; `gssapi` logs in with a Kerberos ticket.
+    More about trust: `revoked_host_keys` is a file of keys that are never accepted; with `update_host_keys`
+    the server's other keys are written to the first known_hosts file (a callable is asked first).  All that
+    is asked may answer with a value, a coroutine or a Deferred.
+
     The way: `jump` is a connection, or hosts as ``user@host:port,...``, which are logged in to with the same
     keys; `proxy_command` is a command whose standard input and output are the connection.
+
+    `control_path`: ride the connection of a program that shares it at this socket (``ssh -M -S path``, or
+    `share`), without a login of one's own; nothing else is tried.
 
     `config`: True obeys ~/.ssh/config and /etc/ssh/ssh_config as ssh does, a path that file alone; what is
     said here comes first (of `keepalive`, `keepalive_count` and `timeout` only where the files say nothing).
@@ -89,6 +107,12 @@ def connect(
         from sshkit.reactor.current import current
 
         reactor = cast("Reactor", current())
+    if control_path is not None:
+        from sshkit.client.sharing.proxied import ride
+
+        return ride(
+            os.fspath(control_path), where.host, user or where.user or _local_user(), reactor, timeout
+        )
     if compression:
         algorithms = algorithms.with_compression()
     if config:
@@ -116,6 +140,12 @@ def connect(
             ask_host_key=ask_host_key,
             banner=banner,
             warn=warn,
+            change_password=change_password,
+            confirm=update_host_keys,
+            host_based=host_based,
+            gssapi=gssapi,
+            revoked_host_keys=None if revoked_host_keys is None else os.fspath(revoked_host_keys),
+            update_host_keys=_updating(update_host_keys),
         )
         return connect_configured(destination, wishes, reactor)
     name = user or where.user or _local_user()
@@ -131,6 +161,8 @@ def connect(
         ask=ask_host_key,
         warn=warn,
     )
+    verifier.ca_signatures = algorithms.ca_signatures
+    verifier.revoked = None if revoked_host_keys is None else os.path.expanduser(revoked_host_keys)
     try:
         order = verifier.order(algorithms.host_keys)
     except SSHKitError as error:  # a known_hosts file that cannot be read
@@ -145,6 +177,7 @@ def connect(
         banner=banner,
         warn=warn,
         in_thread=reactor.defer_to_thread,
+        notify=warn,
     )
     connection = ClientConnection(
         where.host,
@@ -158,7 +191,17 @@ def connect(
         login_timeout=login_timeout,
         keepalive=keepalive,
         keepalive_count=keepalive_count,
+        login_options=LoginOptions(change_password=change_password),
     )
+    if host_based is not None or gssapi is not None:
+        from sshkit.client.login_methods import add_methods
+
+        add_methods(connection, reactor, host_based, gssapi)
+    if update_host_keys is not False:
+        from sshkit.client.host_key_updates import HostKeyUpdates
+
+        confirm = update_host_keys if callable(update_host_keys) else None
+        connection.host_key_updates = HostKeyUpdates(connection, confirm=confirm)
     way: Way | None = None
     if jump is not None or proxy_command is not None:
         from sshkit.client.proxy import chosen_way
@@ -256,6 +299,13 @@ def open_connection(
     connection.logged_in.add_both(done)
     connecting.add_callbacks(lambda _: connection.connected(), failed)
     return opening
+
+
+def _updating(wish: object) -> str | None:
+    """Return the value of UpdateHostKeys that a program means; None: what the files say."""
+    if wish is False:
+        return None
+    return "ask" if callable(wish) else "yes"
 
 
 def _local_user() -> str:

@@ -58,6 +58,12 @@ class Wishes(NamedTuple):
     ask_host_key: Any
     banner: Callable[[str], object] | None
     warn: Callable[[str], object] | None
+    change_password: Any = None
+    confirm: Any = None
+    host_based: Any = None
+    gssapi: Any = None
+    revoked_host_keys: str | None = None
+    update_host_keys: str | None = None
 
 
 class ProgramAsking:
@@ -70,7 +76,7 @@ class ProgramAsking:
 
     def for_target(self, target: Target) -> "ProgramAsking":
         """Return who is asked about a host on the way, which gets no password of the host behind it."""
-        return ProgramAsking(self._wishes._replace(password=None, answers=None))
+        return ProgramAsking(self._wishes._replace(password=None, answers=None, change_password=None))
 
     def host_key(self, key: "PublicKey", text: str) -> "bool | Deferred[bool]":
         ask = self._wishes.ask_host_key
@@ -92,6 +98,14 @@ class ProgramAsking:
     def answers(self, title: str, instruction: str, prompts: Sequence[tuple[str, bool]]) -> Any:
         answers = self._wishes.answers
         return None if answers is None else answers(title, instruction, prompts)
+
+    def change_password(self, prompt: str) -> Any:
+        change = self._wishes.change_password
+        return None if change is None else change(prompt)
+
+    def confirm(self, text: str) -> Any:
+        confirm = self._wishes.confirm
+        return confirm(text) if callable(confirm) else False
 
     def banner(self, text: str) -> None:
         if self._wishes.banner is not None:
@@ -119,6 +133,7 @@ def connect_configured(destination: str, wishes: Wishes, reactor: "Reactor") -> 
         warn=wishes.warn,
         in_thread=reactor.defer_to_thread,
         certificates=certificates_of(target),
+        notify=wishes.warn,
     )
     if options.connect_timeout.is_default:
         options.connect_timeout = Setting(min(int(wishes.timeout) or 1, int(CONNECT_PATIENCE)))
@@ -134,6 +149,10 @@ def connect_configured(destination: str, wishes: Wishes, reactor: "Reactor") -> 
         trusted=wishes.host_keys,
         login_timeout=wishes.login_timeout,
     )
+    if wishes.host_based is not None or wishes.gssapi is not None:
+        from sshkit.client.login_methods import add_methods
+
+        add_methods(connection, reactor, wishes.host_based, wishes.gssapi)
     way = None
     if isinstance(wishes.jump, ClientConnection):
         outer = wishes.jump
@@ -158,6 +177,10 @@ def _target(destination: str, wishes: Wishes) -> Target:
     facts = local_facts()
     files = config_files(facts, wishes.config_file)
     target = load_target(destination, [command_line(*pair) for pair in said], files, facts)
+    if wishes.revoked_host_keys is not None:
+        target.options.revoked_host_keys = Setting(wishes.revoked_host_keys)
+    if wishes.update_host_keys is not None:
+        target.options.update_host_keys = Setting(wishes.update_host_keys)
     if wishes.known_hosts is not None:
         target.options.user_known_hosts = Setting(tuple(wishes.known_hosts))
         target.options.global_known_hosts = Setting(())

@@ -27,8 +27,8 @@ from sshkit.ssh.transport.rekeying import RekeyLimits
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
-    from sshkit.client.host_key_updates import HostKeyUpdates
     from sshkit.client.dialogue import Dialogue
+    from sshkit.client.host_key_updates import HostKeyUpdates
     from sshkit.client.host_keys import HostKeyVerifier
     from sshkit.forwarding.addresses import Address
     from sshkit.forwarding.agent import AgentForwarding, ForwardedAgent

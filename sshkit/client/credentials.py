@@ -13,7 +13,7 @@ from sshkit_keys.errors import KeyFileError, SSHKitError
 from sshkit.deferred import Deferred
 from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
 from sshkit.ssh.authentication.answers import awaited
-from sshkit.ssh.authentication.client import Identity
+from sshkit.ssh.authentication.client import Identity, Signer
 
 if TYPE_CHECKING:
     from sshkit_keys import PrivateKey, PublicKey
@@ -40,7 +40,8 @@ class FileCredentials:
     `passphrase` likewise unlocks key files; the callback gets the file's name, and is asked again after a
     wrong answer, `passphrase_tries` times in all.  `in_thread` derives keys from passphrases, which takes a
     second; without it, here and now.  A key's certificate is offered before it: that of `certificates`
-    (files), or the one beside the key (KEY-cert.pub).  Keys of an agent come by `add_agent_keys`.
+    (files), or the one beside the key (KEY-cert.pub).  Keys of an agent come by `add_agent_keys`.  A key on a
+    token signs in `token_thread` (None: `in_thread`), while `notify` tells that a touch is waited for.
     """
 
     def __init__(
@@ -56,8 +57,12 @@ class FileCredentials:
         warn: Callable[[str], object] | None = None,
         in_thread: RunInThread | None = None,
         certificates: Sequence[str] = (),
+        token_thread: RunInThread | None = None,
+        notify: Callable[[str], object] | None = None,
     ) -> None:
         self._in_thread = in_thread
+        self._token_thread = token_thread or in_thread
+        self._notify = notify
         self._interactive_limit = interactive_tries
         # A server that refuses before it has asked anything will not ask the next time either.
         self.interactive_tries = min(
@@ -136,7 +141,8 @@ class FileCredentials:
 
     def _add(self, identity: "str | os.PathLike[str] | PrivateKey", explicit: bool) -> None:
         if not isinstance(identity, (str, os.PathLike)):
-            self.identities.append(Identity(identity.public, identity.comment or "given key", identity))
+            signer = self._signer(identity)
+            self.identities.append(Identity(identity.public, identity.comment or "given key", signer))
             return
         path = os.path.expanduser(os.fspath(identity))
         try:
@@ -203,12 +209,18 @@ class FileCredentials:
 
         try:
             key = load_private_key(path)
-            return Identity(key.public, path, key)
+            return Identity(key.public, path, self._signer(key))
         except PassphraseRequired:
             public = self._public_half(path)
             if public is None:
                 public = load_public_key(path + ".pub")
             return Identity(public, path, None, lambda: self._unlock(path))
+
+    def _signer(self, key: "PrivateKey") -> "Signer":
+        """Return what signs: the key itself, or for one on a token, something that waits beside the loop."""
+        if not key.public.key_type.startswith("sk-") or self._token_thread is None:
+            return key
+        return TokenKey(key, self._token_thread, self._notify)
 
     def _public_half(self, path: str) -> "PublicKey | None":
         from sshkit_keys import parse_public_half
@@ -220,7 +232,7 @@ class FileCredentials:
         except SSHKitError:
             return None
 
-    def _unlock(self, path: str, tries: int = 0) -> "PrivateKey | Deferred[PrivateKey | None] | None":
+    def _unlock(self, path: str, tries: int = 0) -> "Signer | Deferred[Any] | None":
         passphrase = self._passphrase
         answer = awaited(passphrase(path)) if callable(passphrase) else passphrase
         tries = tries or self._passphrase_tries
@@ -230,12 +242,10 @@ class FileCredentials:
         def answered(text: str | None) -> Any:  # a key, or the Deferred of the next question
             return self._load(path, text, tries - 1)
 
-        loaded: Deferred[PrivateKey | None] = answer.add_callback(answered)
+        loaded: Deferred[Any] = answer.add_callback(answered)
         return loaded
 
-    def _load(
-        self, path: str, passphrase: str | None, tries_left: int
-    ) -> "PrivateKey | Deferred[PrivateKey | None] | None":
+    def _load(self, path: str, passphrase: str | None, tries_left: int) -> "Signer | Deferred[Any] | None":
         """Open the key; after a wrong passphrase ask again, unless the user gave an empty one."""
         from sshkit_keys import load_private_key
 
@@ -243,17 +253,18 @@ class FileCredentials:
             return None
         secret = passphrase.encode("utf-8", "surrogateescape")
         if self._in_thread is not None:
-            loading: Deferred[PrivateKey | None] = self._in_thread(load_private_key, path, secret)
-            loading.add_errback(lambda failure: self._not_loaded(failure.exception, path, tries_left))
-            return loading
+            loading: Deferred[Any] = self._in_thread(load_private_key, path, secret)
+            return loading.add_callbacks(
+                self._signer, lambda failure: self._not_loaded(failure.exception, path, tries_left)
+            )
         try:
-            return load_private_key(path, secret)
+            return self._signer(load_private_key(path, secret))
         except (OSError, SSHKitError) as error:
             return self._not_loaded(error, path, tries_left)
 
     def _not_loaded(
         self, error: BaseException, path: str, tries_left: int
-    ) -> "PrivateKey | Deferred[PrivateKey | None] | None":
+    ) -> "Signer | Deferred[Any] | None":
         """Ask again after a wrong passphrase; warn of what else went wrong, and go on without the key."""
         from sshkit_keys import WrongPassphrase
 
@@ -267,3 +278,28 @@ class FileCredentials:
     def _say(self, text: str) -> None:
         if self._warn is not None:
             self._warn(text)
+
+
+class TokenKey:
+    """A key whose secret lies on a token: a signature may wait for a touch, so it is made in a thread."""
+
+    __slots__ = ("_in_thread", "_notify", "key")
+
+    def __init__(
+        self, key: "PrivateKey", in_thread: RunInThread, notify: Callable[[str], object] | None
+    ) -> None:
+        self.key = key
+        self._in_thread = in_thread
+        self._notify = notify
+
+    @property
+    def public(self) -> "PublicKey":
+        """The public half."""
+        return self.key.public
+
+    def sign(self, algorithm: str, data: bytes) -> "Deferred[bytes]":
+        """Fires with the signature blob."""
+        if self._notify is not None:
+            public = self.key.public
+            self._notify(f"Confirm user presence for key {public.label} {public.fingerprint()}\n")
+        return self._in_thread(self.key.sign, algorithm, data)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sshkit.deferred import Deferred
     from sshkit.ssh.authentication.client import Identity
 
-#: Asked with the server's words for (old password, new password); None gives up.
+#: Asked with the server's words for the new password, or for (old, new); None gives up.
 ChangePassword = Callable[[str], Any]
 
 

@@ -36,12 +36,13 @@ def serve_password(server: "ServerAuthentication", request: UserauthRequest, rea
 class PasswordClient(ClientMethod):
     """Asks for a password after each refusal, until there is none; changes it where the server wants that."""
 
-    __slots__ = ("_changes",)
+    __slots__ = ("_changes", "_sent")
     name = "password"
 
     def __init__(self, client: "ClientAuthentication") -> None:
         super().__init__(client)
         self._changes = 0
+        self._sent = ""  # what the server knows to be right, and has run out
 
     def try_next(self) -> bool:
         self.client.ask(self.client.credentials.password, self._got, self._got_none)
@@ -60,10 +61,11 @@ class PasswordClient(ClientMethod):
             self.client.ask(lambda: change(prompt), self._got_new, self._got_none)
 
     def _got(self, password: str) -> None:
+        self._sent = password
         self.client.request(self.name, boolean(False) + string(password))
 
-    def _got_new(self, words: tuple[str, str]) -> None:
-        old, new = words
+    def _got_new(self, words: str | tuple[str, str]) -> None:
+        old, new = (self._sent, words) if isinstance(words, str) else words
         self.client.request(self.name, boolean(True) + string(old) + string(new))
 
     def _got_none(self) -> None:
