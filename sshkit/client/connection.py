@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sshkit_keys.text import printable
 
 from sshkit.client.process import RUN_TIMEOUT, ClientProcess, Collector, CommandFailed, Result
-from sshkit.deferred import CancelledError, Deferred, Failure
+from sshkit.client.starting import start_session
+from sshkit.deferred import CancelledError, Deferred, Failure, maybe_deferred
 from sshkit.interfaces import TerminalSize
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.authentication.client import ClientAuthentication
 from sshkit.ssh.authentication.login_options import PLAIN, LoginOptions
 from sshkit.ssh.channels.agent import KIND as AGENT_CHANNEL
-from sshkit.ssh.channels.agent import REQUEST as AGENT_REQUEST
-from sshkit.ssh.channels.session import EnvRequest, ExecRequest, PtyRequest, SubsystemRequest
+from sshkit.ssh.channels.x11 import KIND as X11_CHANNEL
 from sshkit.ssh.connection.connection import Connection
 from sshkit.ssh.connection.keepalive import Keepalive
 from sshkit.ssh.errors import ChannelOpenFailed, ClosedByApplication, ConnectionLost, LocalProtocolError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sshkit.forwarding.client import ClientForwards, StreamHandler
     from sshkit.forwarding.forward import Forward
     from sshkit.forwarding.stream import ForwardStream
+    from sshkit.forwarding.x11 import X11Forwarding, X11Grant, X11Options
     from sshkit.interfaces import Clock
     from sshkit.opening import Opening
     from sshkit.sftp.client import SFTPClient
@@ -67,6 +68,7 @@ class ClientConnection:
         "_keepalive_settings",
         "_login_timeout",
         "_login_timer",
+        "_x11_forwarding",
         "address",
         "agent",
         "authentication",
@@ -121,6 +123,7 @@ class ClientConnection:
         self._connection: Connection | None = None
         self._forwards: ClientForwards | None = None
         self._agent_forwarding: AgentForwarding | None = None
+        self._x11_forwarding: X11Forwarding | None = None
         self._keepalive: Keepalive | None = None
         self._keepalive_settings = (keepalive, keepalive_count)
         self._closed_waiters: list[Deferred[None]] = []
@@ -182,7 +185,8 @@ class ClientConnection:
         and closes the channel.  Output over `max_output` bytes fails with OutputTooLarge.
         """
         collector = Collector(command, max_output)
-        collector.opening = self._start(
+        collector.opening = start_session(
+            self,
             command,
             collector,
             environment=environment,
@@ -206,6 +210,7 @@ class ClientConnection:
         size: TerminalSize = TerminalSize(),  # noqa: B008 - immutable
         modes: bytes = b"\0",
         forward_agent: "ForwardedAgent" = False,
+        forward_x11: "bool | X11Options" = False,
         timeout: float = OPEN_TIMEOUT,
     ) -> Deferred[ClientProcess]:
         """Start a command (None: the login shell) and return its streams.
@@ -214,9 +219,11 @@ class ClientConnection:
 
         `forward_agent` lets the server use an agent from here while the connection lasts: the one that
         SSH_AUTH_SOCK names (True; NoAgent if none), that of a socket's path, or the keys of an AgentClient.
+        `forward_x11` lets its programs draw here, untrusted unless X11Options say more; fails with NoDisplay.
         """
         process = ClientProcess(command, self.clock)
-        started = self._start(
+        started = start_session(
+            self,
             command,
             process,
             environment=environment,
@@ -224,6 +231,7 @@ class ClientConnection:
             size=size,
             modes=modes,
             forward_agent=forward_agent,
+            forward_x11=forward_x11,
         )
         return started.add_timeout(
             timeout, self.clock, what=f"starting {printable(repr(command))}"
@@ -238,7 +246,7 @@ class ClientConnection:
     def subsystem(self, name: str, *, timeout: float = OPEN_TIMEOUT) -> Deferred[ClientProcess]:
         """Start a subsystem and return its streams (RFC 4254 section 6.5)."""
         process = ClientProcess(name, self.clock)
-        started = self._start(name, process, subsystem=True)
+        started = start_session(self, name, process, subsystem=True)
         return started.add_timeout(
             timeout, self.clock, what=f"starting {printable(repr(name))}"
         ).add_callback(lambda _: process)
@@ -375,6 +383,25 @@ class ClientConnection:
         else:
             self._agent_forwarding.replace(agent)
 
+    def allow_x11(self, options: "bool | X11Options" = True) -> "Deferred[X11Grant]":
+        """Let the server use a display here; a session of one's own asks with ``x11-req``, the grant's body.
+
+        Fails with NoDisplay.  `start` does both with `forward_x11`.
+        """
+        from sshkit.forwarding.x11 import X11Forwarding, X11Options
+
+        if self._x11_forwarding is None:
+            self._require()
+            self._x11_forwarding = X11Forwarding(self.clock, self.layer.random_bytes)
+        wanted = X11Options() if isinstance(options, bool) else options
+        granted: Deferred[X11Grant] = maybe_deferred(self._x11_forwarding.grant, wanted)
+        return granted
+
+    @property
+    def x11_forwarding(self) -> "X11Forwarding | None":
+        """The displays that the server may use, once `allow_x11` was called."""
+        return self._x11_forwarding
+
     def rekey(self) -> None:
         """Exchange new keys now."""
         self.layer.rekey()
@@ -450,6 +477,8 @@ class ClientConnection:
             self._forwards.connection_lost()
         if self._agent_forwarding is not None:
             self._agent_forwarding.connection_lost()
+        if self._x11_forwarding is not None:
+            self._x11_forwarding.connection_lost()
         if not isinstance(error, ClosedByApplication):
             from sshkit.client.steps import remember_steps
 
@@ -464,6 +493,8 @@ class ClientConnection:
         """Refuse, unless it is of a forward that was asked for (R27)."""
         if kind == AGENT_CHANNEL and self._agent_forwarding is not None:
             return self._agent_forwarding.channel_requested()
+        if kind == X11_CHANNEL and self._x11_forwarding is not None:
+            return self._x11_forwarding.channel_requested()
         if self._forwards is not None:
             found = self._forwards.channel_requested(kind, body)
             if found is not None:
@@ -514,72 +545,6 @@ class ClientConnection:
         if self._connection is None:
             raise LocalProtocolError("not logged in yet")
         return self._connection
-
-    def _start(
-        self,
-        command: str | None,
-        protocol: "ClientProcess | Collector",
-        *,
-        environment: Mapping[str, str] | None = None,
-        terminal: str | None = None,
-        size: TerminalSize = TerminalSize(),  # noqa: B008 - immutable
-        modes: bytes = b"\0",
-        subsystem: bool = False,
-        input: bytes | str | None = None,
-        forward_agent: "ForwardedAgent" = False,
-    ) -> Deferred[None]:
-        """Open a session and send all its requests in one write; fires when the last was granted."""
-        if forward_agent is not False:
-            self.allow_agent(forward_agent)
-        variables = [(name, _variable(name, value)) for name, value in (environment or {}).items()]
-
-        def opened(channel: "Channel") -> Deferred[None]:
-            if forward_agent is not False:
-                channel.request(AGENT_REQUEST).add_errback(_refused, protocol, "agent")
-            for name, body in variables:
-                channel.request("env", body).add_errback(_refused, protocol, name)
-            if terminal is not None:
-                body = PtyRequest(terminal, *size, modes).encode()
-                channel.request("pty-req", body).add_errback(_refused, protocol, "terminal")
-            if subsystem:
-                started = channel.request("subsystem", SubsystemRequest(command or "").encode())
-            elif command is None:
-                started = channel.request("shell")
-            else:
-                body = command.encode("utf-8", "surrogateescape")
-                started = channel.request("exec", ExecRequest(body).encode())
-            if isinstance(protocol, Collector):
-                if input:
-                    channel.write(input.encode() if isinstance(input, str) else input)
-                channel.write_eof()
-            return started
-
-        def failed(failure: Failure) -> Failure:
-            if isinstance(protocol, Collector):
-                protocol.fail(failure.exception)
-            elif protocol._channel is not None:
-                protocol.close()
-            return failure
-
-        started = self._require().open_channel("session", b"", protocol).add_callback(opened)
-        started.add_errback(failed)
-        if isinstance(protocol, Collector):
-            started.add_errback(lambda _: None)
-        return started
-
-
-def _refused(failure: Failure, protocol: "ClientProcess | Collector", what: str) -> None:
-    """Go on without a terminal or a variable that the server refuses; a program can see it."""
-    if isinstance(protocol, ClientProcess):
-        protocol.refused.append(what)
-
-
-def _variable(name: str, value: str) -> bytes:
-    """Return the body of the request that sets one variable."""
-    if not name or "=" in name or "\0" in name or "\0" in value:
-        raise LocalProtocolError(f"{printable(name)!r}: not a variable that can be sent")
-    encoded = (text.encode("utf-8", "surrogateescape") for text in (name, value))
-    return EnvRequest(*encoded).encode()
 
 
 def _checked(result: Result) -> Result:

@@ -15,6 +15,8 @@ from sshkit.forwarding.pump import Pump, SocketEnd, Tally
 from sshkit.ssh.errors import ChannelOpenFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sshkit.interfaces import Reactor
     from sshkit.ssh.connection.protocol import ChannelProtocol
 
@@ -26,9 +28,13 @@ _UNDER_WAY = frozenset((errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN))
 
 
 def connect_channel(
-    reactor: "Reactor", place: Place, tally: Tally, timeout: float = CONNECT_TIMEOUT
+    reactor: "Reactor",
+    place: Place,
+    tally: Tally,
+    timeout: float = CONNECT_TIMEOUT,
+    pump: "Callable[[SocketEnd], Pump]" = Pump,
 ) -> "ChannelProtocol | Deferred[ChannelProtocol]":
-    """Connect to `place`; what comes of it is the protocol for the channel that asked.
+    """Connect to `place`; what comes of it is the protocol for the channel that asked, made by `pump`.
 
     Raises ChannelOpenFailed, or fails with it.
     """
@@ -37,12 +43,12 @@ def connect_channel(
         raise ChannelOpenFailed(RESOURCE_SHORTAGE, f"{tally.limit} connections are open")
     end = SocketEnd(tally)
     if at_once(reactor, place, end):
-        return Pump(end)
+        return pump(end)
     tally.connecting += 1
 
     def connected(_: object) -> Pump:
         tally.connecting -= 1
-        return Pump(end)
+        return pump(end)
 
     def failed(failure: Failure) -> Failure:
         tally.connecting -= 1
