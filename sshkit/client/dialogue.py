@@ -135,7 +135,7 @@ class Dialogue:
         """
         return self._in_time(self._command(text), timeout, lambda: f"the prompt after {text!r}")
 
-    def learn_prompt(self, *, timeout: float | None = None) -> Deferred[str]:
+    def learn_prompt(self, *, timeout: float = TIMEOUT) -> Deferred[str]:
         """Find out what the prompt is: the line that comes after each empty one.  Returns it."""
         return self._in_time(self._learn(), timeout, lambda: "a prompt")
 
