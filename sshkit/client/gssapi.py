@@ -7,17 +7,10 @@ the network, so it runs in a thread.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sshkit_keys.errors import SSHKitError
-from sshkit_keys.text import printable
+from sshkit.ssh.authentication.gssapi_package import KERBEROS, load, told
 
 if TYPE_CHECKING:
     from sshkit.deferred import Deferred
-
-KERBEROS = bytes.fromhex("06092a864886f712010202")  #: 1.2.840.113554.1.2.2 as DER
-
-
-class GSSAPIFailed(SSHKitError):
-    """No ticket, a server that is not in the realm, or no package: the message is the library's own."""
 
 
 class GSSAPI:
@@ -100,26 +93,6 @@ class Context:
     def sign(self, data: bytes) -> bytes:
         """Return the integrity code."""
         return bytes(told(self._context.get_signature, data))
-
-
-def load() -> Any:
-    """Return the package; GSSAPIFailed where it is not installed, or has no library to call."""
-    from importlib import import_module
-
-    try:
-        return import_module("gssapi")
-    except (ImportError, OSError):
-        raise GSSAPIFailed("logins by GSSAPI take the package gssapi (the extra sshkit[gssapi])") from None
-
-
-def told(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the library; what it raises is told in its own words."""
-    errors = load().exceptions.GSSError
-    try:
-        return function(*arguments)
-    except errors as error:
-        words = error.gen_message() if hasattr(error, "gen_message") else str(error)
-        raise GSSAPIFailed(printable(words, 1000)) from None
 
 
 def find_initiator(

@@ -12,7 +12,8 @@ from sshkit_keys.text import printable
 from sshkit.deferred import Deferred, Failure, maybe_deferred
 from sshkit.server.session import SessionSetup
 from sshkit.ssh.authentication.server import Questions, ServerAuthentication
-from sshkit.ssh.authentication.verdicts import Grant, Partial, Verdict
+from sshkit.ssh.authentication.methods.public_key import HOST_BOUND_EXTENSION
+from sshkit.ssh.authentication.verdicts import Grant, Partial, PasswordExpired, Verdict
 from sshkit.ssh.connection.connection import Connection
 from sshkit.ssh.connection.keepalive import Keepalive
 from sshkit.ssh.errors import ChannelOpenFailed, RemoteProtocolError
@@ -82,6 +83,7 @@ class ServerConnection:
             rekey_limits=settings.rekey_limits,
             identification=server.identification,
         )
+        self.layer.our_extensions = ((HOST_BOUND_EXTENSION, "0"),)
         self._grace = None
         if settings.grace_time:
             self._grace = server.clock.call_later(settings.grace_time, self._grace_over)
@@ -177,6 +179,30 @@ class ServerConnection:
         answer = maybe_deferred(self.users.check_password, user, answers[0])
         return self._judge(user, "keyboard-interactive", answer)
 
+    def change_password(self, user: str, old: str, new: str) -> "Verdict | Deferred[Verdict]":
+        answer = maybe_deferred(self._asked("change_password"), user, old, new)
+        return self._judge(user, "password", answer)
+
+    def host_based(
+        self, user: str, key: "PublicKey", host: str, local_user: str
+    ) -> "Verdict | Deferred[Verdict]":
+        answer = maybe_deferred(self._asked("check_host"), user, key, host, local_user)
+        name = f"{key.key_type} {key.fingerprint()} of {printable(host)}"
+        return self._judge(user, "hostbased", answer, name)
+
+    @property
+    def gssapi(self) -> Any:
+        """Who takes tickets, or None."""
+        return getattr(self.users, "gssapi", None)
+
+    def gssapi_user(self, user: str, principal: str) -> "Verdict | Deferred[Verdict]":
+        answer = maybe_deferred(self._asked("check_principal"), user, principal)
+        return self._judge(user, "gssapi-with-mic", answer, printable(principal))
+
+    def _asked(self, name: str) -> Any:
+        """Return a method of the users object; one that has not heard of it refuses."""
+        return getattr(self.users, name, lambda *_: False)
+
     def banner(self, user: str) -> str:
         return self.server.settings.banner
 
@@ -205,6 +231,10 @@ class ServerConnection:
 
         def judge(options: Any) -> Verdict:
             chain = self.users.chain
+            if isinstance(options, PasswordExpired):
+                if method == "password":
+                    return options
+                options = None  # no other method can change it
             if not options:
                 words = (key, getattr(options, "reason", ""))
                 self._refusal = ": ".join(word for word in words if word)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
     from sshkit.server.connection import ServerConnection
+    from sshkit.ssh.authentication.methods.gssapi import Acceptor
 
 #: Options of authorized_keys that this server obeys; a line with any other is refused, never half obeyed.
 ENFORCED_OPTIONS: frozenset[str] = frozenset()
@@ -34,7 +35,10 @@ class Refusal:
 
 
 class Logins(Protocol):
-    """Who answers for one connection; each answer may be a Deferred, and a `Refusal` is a no."""
+    """Who answers for one connection; each answer may be a Deferred, and a `Refusal` is a no.
+
+    `change_password`, `check_host`, `gssapi` and `check_principal` may be missing: see `Users`.
+    """
 
     @property
     def takes_certificates(self) -> bool: ...
@@ -56,7 +60,8 @@ class Users:
 
     `passwords`: by user, plain text or a bcrypt hash (``$2b$...``).  `keys`: by user, public keys, lines of
     authorized_keys as text, or paths of such files (read at each login).  `chain`: methods that are needed
-    one after the other, such as ("publickey", "password"); without it any one is enough.
+    one after the other, such as ("publickey", "password"); without it any one is enough.  `gssapi`: takes
+    Kerberos tickets (`GSSAPIAcceptor`); `principals`: by user, whose ("user@REALM").
     """
 
     #: Whether `check_key` knows what a Certificate is and checks it whole; else none reaches it.
@@ -68,7 +73,11 @@ class Users:
         keys: "Mapping[str, Sequence[PublicKey | str | os.PathLike[str]]] | None" = None,
         *,
         chain: Sequence[str] = (),
+        gssapi: "Acceptor | None" = None,
+        principals: "Mapping[str, Sequence[str]] | None" = None,
     ) -> None:
+        self.gssapi = gssapi
+        self._principals = {user: tuple(names) for user, names in (principals or {}).items()}
         self._passwords = dict(passwords or {})
         self._keys = {user: tuple(sources) for user, sources in (keys or {}).items()}
         self.chain = tuple(chain)
@@ -80,6 +89,10 @@ class Users:
             methods.append("publickey")
         if self._passwords or type(self).check_password is not Users.check_password:
             methods += ["password", "keyboard-interactive"]
+        if type(self).check_host is not Users.check_host:
+            methods.append("hostbased")
+        if self.gssapi is not None:
+            methods.append("gssapi-with-mic")
         return tuple(methods)
 
     def for_connection(self, connection: "ServerConnection") -> "Logins":
@@ -94,13 +107,35 @@ class Users:
         return any(self._holds(source, key) for source in self._keys.get(user, ()))
 
     def check_password(self, user: str, password: str) -> Any:
-        """Return something true if `password` is that of `user`; as `check_key`."""
+        """Return something true if `password` is that of `user`; as `check_key`.
+
+        `PasswordExpired` says that it is, and that `change_password` is to be called before.
+        """
         stored = self._passwords.get(user)
         if stored is not None and stored.startswith("$2"):
             return _bcrypt_matches(password, stored)
         # Unknown users cost the same comparison; an empty stored password never matches (R10).
         same = compare_digest(password.encode(), (stored or "").encode())
         return same and bool(stored)
+
+    def change_password(self, user: str, old: str, new: str) -> Any:
+        """Return something true if `old` was right and `new` is the password now; it lets in.
+
+        `PasswordExpired` says that `new` is not good enough.  Never, unless overridden.
+        """
+        return Refusal("passwords are not changed here")
+
+    def check_host(self, user: str, key: "PublicKey", host: str, local_user: str) -> Any:
+        """Return something true if `host`, by its `key`, vouches for its `local_user` being `user`.
+
+        The signature was verified; whether the key is that host's was not.  Never, unless overridden:
+        `HostUsers` looks in known hosts.
+        """
+        return False
+
+    def check_principal(self, user: str, principal: str) -> Any:
+        """Return something true if the GSSAPI name `principal` ("user@REALM") may log in as `user`."""
+        return principal in self._principals.get(user, ())
 
     def allows_none(self, user: str) -> Any:
         """Return something true if `user` may log in without any proof.  Never, unless overridden."""

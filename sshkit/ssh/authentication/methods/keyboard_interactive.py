@@ -6,7 +6,7 @@ from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader, string
 
 from sshkit.ssh.authentication.methods.method import ClientMethod
-from sshkit.ssh.errors import LocalProtocolError, RemoteProtocolError
+from sshkit.ssh.errors import RemoteProtocolError
 from sshkit.ssh.messages.authentication import UserauthInfoRequest, UserauthInfoResponse, UserauthRequest
 
 if TYPE_CHECKING:
@@ -29,14 +29,13 @@ def serve_interactive(server: "ServerAuthentication", request: UserauthRequest, 
 class InteractiveClient(ClientMethod):
     """Shows the server's questions and sends the answers."""
 
-    __slots__ = ("_asked", "_rounds", "_started")
+    __slots__ = ("_rounds", "_started")
     name = "keyboard-interactive"
 
     def __init__(self, client: "ClientAuthentication") -> None:
         super().__init__(client)
         self._started = 0  # dialogues so far
         self._rounds = 0  # of this one
-        self._asked = 0  # questions of this round
 
     def try_next(self) -> bool:
         if self._started >= self.client.credentials.interactive_tries:
@@ -64,16 +63,9 @@ class InteractiveClient(ClientMethod):
             self._answer([])
             return
         credentials = self.client.credentials
-        self._asked = len(prompts)
         self.client.ask(
-            lambda: credentials.answers(title, instruction, prompts), self._answer_some, self._nobody_answers
+            lambda: credentials.answers(title, instruction, prompts), self._answer, self._nobody_answers
         )
-
-    def _answer_some(self, answers: list[str]) -> None:
-        """Send the answers to questions; LocalProtocolError if the hook gave too many or too few."""
-        if len(answers) != self._asked:
-            raise LocalProtocolError(f"{len(answers)} answers to {self._asked} questions")
-        self._answer(answers)
 
     def _answer(self, answers: list[str]) -> None:
         body = b"".join(string(answer) for answer in answers)
