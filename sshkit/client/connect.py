@@ -11,7 +11,7 @@ from sshkit.client.credentials import AskAnswers, AskPassphrase, AskPassword, Fi
 from sshkit.client.destination import check_port, check_user, parse_destination
 from sshkit.client.host_keys import GLOBAL_FILES, USER_FILES, Ask, HostKeyVerifier, Policy
 from sshkit.client.processor import has_fast_aes
-from sshkit.deferred import maybe_deferred
+from sshkit.deferred import Deferred, maybe_deferred
 from sshkit.opening import Opening
 from sshkit.reactor.errors import ConnectError
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sshkit.client.gssapi import GSSAPI
     from sshkit.client.host_based import HostBased
     from sshkit.client.proxy import Way
-    from sshkit.deferred import Deferred, Failure
+    from sshkit.deferred import Failure
     from sshkit.interfaces import Reactor
     from sshkit.ssh.agent.client import AgentClient
 

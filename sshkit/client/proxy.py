@@ -121,7 +121,7 @@ def load_hop(hop: str, place: Any, target: "Target") -> "Target":
 
 
 def _is_same(hop: "Target", target: "Target") -> bool:
-    return (hop.hostname, hop.port) == (target.hostname, target.port)
+    return (hop.original, hop.hostname, hop.port) == (target.original, target.hostname, target.port)
 
 
 def _spelled(hop: "Target") -> str:
