@@ -15,11 +15,28 @@ if TYPE_CHECKING:
     from sshkit.client.connect import connect
     from sshkit.client.connection import ClientConnection
     from sshkit.client.destination import InvalidDestination
+    from sshkit.client.dialogue import (
+        Dialogue,
+        DialogueEnded,
+        DialogueError,
+        DialogueOverflow,
+        DialogueTimeout,
+        Found,
+    )
     from sshkit.client.host_keys import HostKeyChanged, HostKeyRevoked, HostKeyUnknown
     from sshkit.client.many import HostOutcome, HostRun, run_on_hosts
     from sshkit.client.process import ClientProcess, CommandFailed, OutputTooLarge, Result
     from sshkit.client.proxy import ProxyFailed
     from sshkit.client.scan import ScannedHost, scan, scan_host
+    from sshkit.client.sharing.errors import (
+        ForeignSocket,
+        MasterLost,
+        MasterRefused,
+        MuxProtocolError,
+        NoMaster,
+        SharingError,
+    )
+    from sshkit.client.sharing.master import SharedConnection, share
     from sshkit.client.steps import Step, steps_of
     from sshkit.client.target import Target, load_target
     from sshkit.config.parser import ConfigError
@@ -123,12 +140,29 @@ _HOMES = {
     "sshkit.client.connect": ("connect",),
     "sshkit.client.connection": ("ClientConnection",),
     "sshkit.client.destination": ("InvalidDestination",),
+    "sshkit.client.dialogue": (
+        "Dialogue",
+        "DialogueEnded",
+        "DialogueError",
+        "DialogueOverflow",
+        "DialogueTimeout",
+        "Found",
+    ),
     "sshkit.client.host_keys": ("HostKeyChanged", "HostKeyRevoked", "HostKeyUnknown"),
     "sshkit.client.many": ("HostOutcome", "HostRun", "run_on_hosts"),
     "sshkit.client.process": ("ClientProcess", "CommandFailed", "OutputTooLarge", "Result"),
     "sshkit.client.proxy": ("ProxyFailed",),
     "sshkit.client.scan": ("ScannedHost", "scan", "scan_host"),
     "sshkit.client.steps": ("Step", "steps_of"),
+    "sshkit.client.sharing.errors": (
+        "ForeignSocket",
+        "MasterLost",
+        "MasterRefused",
+        "MuxProtocolError",
+        "NoMaster",
+        "SharingError",
+    ),
+    "sshkit.client.sharing.master": ("SharedConnection", "share"),
     "sshkit.client.target": ("Target", "load_target"),
     "sshkit.config.parser": ("ConfigError",),
     "sshkit.deferred": ("CancelledError", "Deferred", "Failure", "ensure_deferred", "gather", "race"),
@@ -260,10 +294,16 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionLost",
     "Deferred",
+    "Dialogue",
+    "DialogueEnded",
+    "DialogueError",
+    "DialogueOverflow",
+    "DialogueTimeout",
     "DisconnectedByPeer",
     "EveryUser",
     "Failure",
     "FileError",
+    "ForeignSocket",
     "Forward",
     "ForwardClosed",
     "ForwardError",
@@ -271,6 +311,7 @@ __all__ = [
     "ForwardRefused",
     "ForwardRequest",
     "ForwardStream",
+    "Found",
     "FsspecBackend",
     "FullAttributes",
     "HostKeyChanged",
@@ -288,8 +329,12 @@ __all__ = [
     "LocalProtocolError",
     "LoginTimedOut",
     "MACMismatch",
+    "MasterLost",
+    "MasterRefused",
     "MaxStartups",
     "MemoryBackend",
+    "MuxProtocolError",
+    "NoMaster",
     "OutputTooLarge",
     "PatternError",
     "Progress",
@@ -334,6 +379,8 @@ __all__ = [
     "Session",
     "Settings",
     "SftpPath",
+    "SharedConnection",
+    "SharingError",
     "Step",
     "StreamOverflow",
     "StreamReader",
@@ -365,6 +412,7 @@ __all__ = [
     "scan_host",
     "serve",
     "serve_agent",
+    "share",
     "steps_of",
     "sync",
     "testing",

@@ -180,6 +180,47 @@ def with_config(stage: Stage, block: Block) -> None:
         stage.run(block.text)
 
 
+async def device(session: sshkit.Session) -> int:
+    """Stand for a device that is talked with."""
+    session.stdout.write("box> ")
+    async for line in session.stdin:
+        if line.startswith(b"reload"):
+            session.stdout.write("Reload? [confirm]")
+        else:
+            session.stdout.write("version 1\n" if line.startswith(b"show") else "")
+            session.stdout.write("box> ")
+    return 0
+
+
+def on_a_server(stage: Stage, block: Block) -> None:
+    """Lines inside a coroutine, with a server of their own: a device, which is also a host on the way."""
+
+    async def main() -> None:
+        async with sshkit.serve(
+            "127.0.0.1:0", device, host_keys=[HOST_KEY], authorized_keys=[USER_KEY.public], forwards=True
+        ) as server:
+            where = f"127.0.0.1:{server.address[1]}"
+            key = " ".join(HOST_KEY.public.to_line().split()[:2])
+            (stage.folder / "hosts").write_text(f"[127.0.0.1]:{server.address[1]} {key}\n")
+            options = "identities=[USER], host_keys=[HOST.public]"
+            text = block.text
+            for words, others in {
+                '"me@inner", jump="me@gate"': f'"me@{where}", jump="me@{where}", identities=[USER]',
+                '["me@one", "me@two"], "uptime"': f'["me@{where}"], "uptime", input="", {options}',
+                'connect("me@host")': 'connect("me@127.0.0.1:1")',
+                'run("hostname")': 'run("hostname", input="")',
+            }.items():
+                text = text.replace(words, others)
+            names = stage.names() | {"sshkit": sshkit}
+            exec(f"async def example(connection):\n{textwrap.indent(text, '    ')}", names)
+            async with sshkit.connect(
+                f"me@{where}", identities=[USER_KEY], host_keys=[HOST_KEY.public]
+            ) as connection:
+                await names["example"](connection)
+
+    sshkit.run(main())
+
+
 def its_test(stage: Stage, block: Block) -> None:
     """A module of tests: its test is run."""
     names = stage.run(block.text)
@@ -194,8 +235,13 @@ SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "README.md:4": (whole, ""),
     "docs/client.md:1": (whole, "answer to ls -l /tmp\n\n"),
     "docs/client.md:2": (inside, "b'a\\n'\nb'b\\n'\n0\n"),
+    "docs/client.md:3": (on_a_server, "version 1\n\n0\n"),
+    "docs/client.md:4": (on_a_server, "me@127.0.0.1:"),
+    "docs/client.md:5": (on_a_server, "FAILED address: cannot connect to 127.0.0.1 port 1: "),
     "docs/event-core.md:1": (whole, ""),
     "docs/event-core.md:2": (inside, ""),
+    "docs/forwarding.md:1": (inside, "port 5432 behind the server is here: "),
+    "docs/forwarding.md:2": (on_a_server, "box> \n"),
     "docs/keys.md:1": (whole, "SHA256:"),
     "docs/keys.md:2": (whole, "ssh-ed25519-cert-v01@openssh.com AAAA"),
     "docs/keys.md:3": (whole, "the key ssh-ed25519 SHA256:"),
