@@ -1,7 +1,7 @@
 """Logins that a client's host vouches for (hostbased, RFC 4252 section 9; sshd(8), .shosts and known hosts).
 
-`HostUsers` is for `serve(users=...)`: the host's key has to be known, its name has to lead to the address that
-the client comes from, and a line of a hosts.equiv file has to let that host's user in.
+`HostUsers` is for `serve(users=...)`: the host's key has to be known, its name has to lead to the address
+that the client comes from, and a line of a hosts.equiv file has to let that host's user in.
 """
 
 import os
@@ -30,9 +30,9 @@ Resolve = Callable[[str], Any]
 class HostUsers(Users):
     """Users whose hosts may vouch for them, beside what `Users` has.
 
-    `known_hosts`: files with the keys of the hosts.  `equivalents`: files in the form of hosts.equiv, for users
-    of the same name on both sides; `user_equivalents`: by user, files in the form of ~/.shosts, where a line
-    may name another user of the host.  `resolve` maps a host's name to addresses; None asks the system in a
+    `known_hosts`: files with the keys of the hosts.  `equivalents`: files in the form of hosts.equiv, for
+    users of the same name on both sides; `user_equivalents`: by user, files in the form of ~/.shosts, where
+    a line may name another user of the host.  `resolve` maps a host's name to addresses; None asks the system in a
     thread.  With `names_are_enough` the address is not looked at.
     """
 

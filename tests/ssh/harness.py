@@ -8,6 +8,7 @@ from sshkit_keys import PrivateKey, PublicKey, generate_private_key
 
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.authentication.client import ClientAuthentication, Identity
+from sshkit.ssh.authentication.login_options import PLAIN, LoginOptions
 from sshkit.ssh.authentication.server import ServerAuthentication
 from sshkit.ssh.authentication.verdicts import Grant
 from sshkit.ssh.connection.channel import Channel
@@ -306,6 +307,7 @@ class Duo:
         credentials: Credentials | None = None,
         methods: Sequence[str] = ("publickey", "keyboard-interactive", "password", "none"),
         user: str = "user",
+        login_options: LoginOptions = PLAIN,
     ) -> None:
         self.clock = MemoryClock()
         self.client_owner, self.server_owner = Owner(), Owner()
@@ -326,7 +328,9 @@ class Duo:
         self.result: list[Any] = []
 
         def client_ready() -> None:
-            self.authentication = ClientAuthentication(self.client, user, self.credentials, methods)
+            self.authentication = ClientAuthentication(
+                self.client, user, self.credentials, methods, login_options
+            )
             self.authentication.done.add_callbacks(self._let_in, self._refused)
             self.authentication.start()
 
