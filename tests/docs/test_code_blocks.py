@@ -211,7 +211,7 @@ def on_a_server(stage: Stage, block: Block) -> None:
                 'run("hostname")': 'run("hostname", input="")',
             }.items():
                 text = text.replace(words, others)
-            names = stage.names() | {"sshkit": sshkit}
+            names: dict[str, Any] = {**stage.names(), "sshkit": sshkit}
             exec(f"async def example(connection):\n{textwrap.indent(text, '    ')}", names)
             async with sshkit.connect(
                 f"me@{where}", identities=[USER_KEY], host_keys=[HOST_KEY.public]
