@@ -59,6 +59,11 @@ class Forwards:
                 return running.close()
         return None
 
+    def stop_listening(self) -> None:
+        """Take no new connections; those that are open go on."""
+        for running in tuple(self.running.values()):
+            running.close()
+
     def connections(self) -> list[str]:
         """Return a line for each forward that has connections open."""
         return [

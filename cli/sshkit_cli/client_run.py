@@ -38,8 +38,7 @@ from .questions import Questions
 from .session import ClientSession, DirectSession, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from sshkit.forwarding.x11 import X11Grant
     from sshkit.interfaces import Reactor
 
     from .escapes import EscapeFilter
@@ -55,35 +54,35 @@ class CommandReactor(NativeReactor):
 
     def __init__(self, log: "Log") -> None:
         super().__init__()
-        self._log = log
+        self.log = log
 
     def report(self, what: str, error: BaseException) -> None:
         """Tell a fault of our own code; the loop goes on."""
-        self._log.error(f"internal error: {what}: {printable(f'{type(error).__name__}: {error}', 1000)}")
+        self.log.error(f"internal error: {what}: {printable(f'{type(error).__name__}: {error}', 1000)}")
 
 
 class Run:
     """One connection and its session."""
 
     def __init__(self, typed: "CommandLine", log: "Log") -> None:
-        self._log = log
+        self.log = log
         self.target = target = load_target(typed)
         log.level = target.options.log_level.value
         self._direct = None if typed.direct is None else _direct_of(typed.direct)
         self._plan = self._make_plan(typed)
         self._terminal = LocalTerminal(0)
-        self._reactor = CommandReactor(log)
+        self.reactor = CommandReactor(log)
         self._done: Deferred[int] = Deferred()
-        self._session: ClientSession | None = None
-        self._connection: ClientConnection | None = None
-        self._forwards: Forwards | None = None
+        self.session: ClientSession | None = None
+        self.connection: ClientConnection | None = None
+        self.forwards: Forwards | None = None
         self._died_by: int | None = None
         self._had_terminal = False
-        self._prompter = Prompter(cast("Reactor", self._reactor), log.info, os.environ)
+        self._prompter = Prompter(cast("Reactor", self.reactor), log.info, os.environ)
 
     def run(self) -> int:
         """Do it all; returns the exit status.  Raises SSHKitError for what a user is to be told."""
-        reactor, log = self._reactor, self._log
+        reactor, log = self.reactor, self.log
         tell_settings(self.target, log)
         before = set_unhandled_handler(lambda failure, places: log.debug(f"unhandled: {failure}"))
         try:
@@ -97,27 +96,27 @@ class Run:
     # Getting there.
 
     def _connect(self) -> None:
-        target, log = self.target, self._log
+        target, log = self.target, self.log
         options = target.options
-        reactor = cast("Reactor", self._reactor)
+        reactor = cast("Reactor", self.reactor)
         asking = Questions(target, self._prompter, log)
-        self._connection = connection = make_connection(target, reactor, asking)
+        self.connection = connection = make_connection(target, reactor, asking)
         if log.level >= DEBUG:
             connection.layer.trace = log.debug
         patience = float(options.connect_timeout.value)
         if patience:
-            self._reactor.call_later(patience, self._check_answered, patience)
+            self.reactor.call_later(patience, self._check_answered, patience)
         opening = open_target(connection, target, reactor, asking)
         opening.add_callback(self._logged_in).add_errback(self._failed)
 
     def _check_answered(self, seconds: float) -> None:
         """End a connection on which the server has not said who it is within ConnectTimeout."""
-        connection = self._connection
+        connection = self.connection
         if connection is not None and not connection.layer.peer_identification:
             connection.layer.abort(ConnectionLost(f"no answer within {seconds:g} seconds (ConnectTimeout)"))
 
     def _logged_in(self, connection: ClientConnection) -> None:
-        log = self._log
+        log = self.log
         tune_socket(connection, self.target, self._plan.terminal is not None)
         log.debug(f"server: {printable(connection.layer.peer_identification)}")
         log.debug(f"algorithms: {connection.negotiated.summary()}")
@@ -129,35 +128,51 @@ class Run:
                 log.info(f"Warning: {self.target.place}: {text}")
         log.verbose(f"Authenticated to {self.target.place} as {printable(connection.user)}.")
         self._run_local_command()
-        self._forwards = Forwards(connection, self.target, log)
-        self._forwards.start().add_callback(self._start_session, connection).add_errback(self._failed)
+        self.forwards = Forwards(connection, self.target, log)
+        self.forwards.start().add_callback(self._start_session, connection).add_errback(self._failed)
 
     def _start_session(self, _: object, connection: ClientConnection) -> None:
         """Go on now that each forward has its answer."""
-        log, options = self._log, self.target.options
+        log, options = self.log, self.target.options
         if options.fork_after_authentication.value:
             self._go_to_background()
         if self._direct is not None:
-            self._session = direct = DirectSession(self._reactor, log, self._plan)
+            self.session = direct = DirectSession(self.reactor, log, self._plan)
             direct.finished.add_callbacks(self._session_over, self._failed)
             connection.open_direct(address_of(self._direct), direct).add_errback(self._failed)
             return
         if options.session_type.value == "none":
             connection.wait_closed().add_callback(self._lost)
             return
-        escapes = None
         self._plan.forward_agent = allow_agent(connection, self.target, log)
-        if self._plan.terminal is not None:
+        if not options.forward_x11.value:
+            self._open_session(None, connection)
+            return
+        from .client_x11 import allow_x11
+
+        asked = allow_x11(connection, self.target, log)
+        asked.add_callback(self._open_session, connection).add_errback(self._failed)
+
+    def _open_session(self, x11: "X11Grant | None", connection: ClientConnection) -> None:
+        """Open the session; its requests leave with the answer."""
+        plan, options = self._plan, self.target.options
+        plan.x11 = None if x11 is None else x11.body
+        plan.keystroke_interval = options.obscure_keystroke_timing.value / 1000
+        escapes = None
+        if plan.terminal is not None:
             self._had_terminal = True
             escapes = self._make_escapes()
-        self._session = session = ClientSession(self._reactor, log, self._plan, escapes)
-        self._reactor.add_signal_handler(signal.SIGWINCH, session.resized)
+        self.session = session = ClientSession(self.reactor, self.log, plan, escapes)
+        self.reactor.add_signal_handler(signal.SIGWINCH, session.resized)
         session.finished.add_callbacks(self._session_over, self._failed)
-        connection.open_session(session).add_errback(self._failed)
+        opening = connection.open_session(session)
+        if options.control_master.value == "no":
+            opening.add_callback(lambda _: connection.no_more_sessions())
+        opening.add_errback(self._failed)
 
     def _make_plan(self, typed: "CommandLine") -> Plan:
         """Decide on the command, and on a terminal as ssh does."""
-        target, log = self.target, self._log
+        target, log = self.target, self.log
         options = target.options
         plan = Plan()
         plan.command = command_of(target, typed)
@@ -182,48 +197,42 @@ class Run:
         character = self.target.options.escape_char.value
         if character is None:
             return None
-        from sshkit.config.shown import shown_character
+        from .client_escapes import make_escapes
 
-        from .escapes import HELP, EscapeFilter
+        return make_escapes(self, character)
 
-        log, name = self._log, shown_character(character)
+    # What escapes do.
 
-        def suspend() -> None:
-            log.notice(f"{name}^Z [suspended]\n")
-            self._suspend()
+    def end(self) -> None:
+        """End the connection."""
+        self._end(FAILED)
 
-        def rekey() -> None:
-            if self._connection is not None:
-                self._connection.rekey()
+    def suspend(self) -> None:
+        """Stop until the user's shell lets us go on."""
+        self.leave_raw()
+        os.kill(os.getpid(), signal.SIGTSTP)
+        self.enter_raw()
+        if self.session is not None:
+            self.session.resized()
 
-        def send_break() -> None:
-            if self._session is not None:
-                self._session.send_break()
+    def background(self) -> None:
+        """Give the terminal back; what is open is served on by another process."""
+        self.leave_raw()
+        self._had_terminal = False
+        if self.forwards is not None:
+            self.forwards.stop_listening()
+        self._go_to_background()
+        if self.session is not None:
+            self.session.leave_terminal()
 
-        def end() -> None:
-            log.notice(f"{name}.\n")
-            self._end(FAILED)
+    def leave_raw(self) -> None:
+        """Let the terminal be as the user's shell left it."""
+        self._put_terminal_back()
 
-        def louder(step: int) -> "Callable[[], None]":
-            def change() -> None:
-                log.level = min(max(log.level + step, 0), 7)
-                log.notice(f"{name}{'v' if step > 0 else 'V'} [log level {log.level}]\n")
-
-            return change
-
-        return EscapeFilter(
-            character,
-            {
-                ord("."): end,
-                ord("#"): lambda: log.notice(f"{name}#\nThere are no forwarded connections.\n"),
-                ord("?"): lambda: log.notice(f"{name}?\n{HELP.format(name)}"),
-                ord("B"): send_break,
-                ord("R"): rekey,
-                ord("V"): louder(-1),
-                ord("v"): louder(1),
-                26: suspend,
-            },
-        )
+    def enter_raw(self) -> None:
+        """Let every key through again."""
+        if self.session is not None and self._plan.terminal is not None:
+            self.log.raw = self._plan.terminal.enter_raw()
 
     def _run_local_command(self) -> None:
         """Run LocalCommand, and wait for it (ssh_config(5), PermitLocalCommand)."""
@@ -233,31 +242,38 @@ class Run:
         import subprocess
 
         command = self.target.tokens.expand(setting.value, setting.place)
-        self._log.debug(f"local command: {printable(command, 1000)}")
+        self.log.debug(f"local command: {printable(command, 1000)}")
         status = subprocess.call([os.environ.get("SHELL") or "/bin/sh", "-c", command])
         if status:
-            self._log.info(f"Warning: LocalCommand ended with status {status}")
+            self.log.info(f"Warning: LocalCommand ended with status {status}")
 
     def _go_to_background(self) -> None:
         """Let the user's shell go on (-f); what we are now is another process, without a terminal."""
         if os.fork():
             os._exit(0)
         os.setsid()
-        self._reactor.forked()
+        self.reactor.forked()
 
     # Ending.
 
     def _session_over(self, _: object) -> None:
-        session = self._session
+        session = self.session
         assert session is not None
         if session.exit_signal is not None:
             core = f": {session.exit_message}" if session.exit_message else ""
-            self._log.info(f"The command was ended by signal {session.exit_signal}{core}.")
+            self.log.info(f"The command was ended by signal {session.exit_signal}{core}.")
         # Without a status nobody knows whether it worked (R30).
-        self._end(FAILED if session.exit_status is None else session.exit_status & 0xFF)
+        status = FAILED if session.exit_status is None else session.exit_status & 0xFF
+        connection = self.connection
+        if connection is None or connection.is_closed or not connection.core.channels:
+            self._end(status)
+            return
+        self.log.debug("forwarded connections are open; waiting for their end")
+        self._put_terminal_back()
+        connection.wait_idle().add_callback(lambda _: self._end(status))
 
     def _lost(self, _: object) -> None:
-        connection = self._connection
+        connection = self.connection
         error = None if connection is None else connection.layer.lost
         self._failed(Failure(error or ClosedByApplication("the connection was closed")))
 
@@ -277,43 +293,32 @@ class Run:
                 def ended(number: int = number) -> None:
                     self._signalled(number)
 
-                self._reactor.add_signal_handler(number, ended)
+                self.reactor.add_signal_handler(number, ended)
 
     def _signalled(self, number: int) -> None:
         """End: with 255 in a session, as ssh does, else by the signal itself."""
-        if self._session is None:
+        if self.session is None:
             self._died_by = number
         else:
-            self._log.verbose(f"Killed by signal {number}.")
+            self.log.verbose(f"Killed by signal {number}.")
         self._end(FAILED)
-
-    def _suspend(self) -> None:
-        """Stop until the user's shell lets us go on."""
-        self._put_terminal_back()
-        os.kill(os.getpid(), signal.SIGTSTP)
-        if self._session is not None and self._terminal_in_use():
-            self._log.raw = cast("LocalTerminal", self._plan.terminal).enter_raw()
-            self._session.resized()
-
-    def _terminal_in_use(self) -> bool:
-        return self._plan.terminal is not None
 
     def _put_terminal_back(self) -> None:
         if self._plan.terminal is not None:
             self._plan.terminal.restore()
-        self._log.raw = False
+        self.log.raw = False
 
     def _clean_up(self) -> None:
         """Put everything back, whatever has happened."""
         self._prompter.restore()
         self._put_terminal_back()
-        if self._session is not None:
-            self._session.close()
-        if self._connection is not None:
-            self._connection.layer.disconnect()
-        self._reactor.close()
+        if self.session is not None:
+            self.session.close()
+        if self.connection is not None:
+            self.connection.layer.disconnect()
+        self.reactor.close()
         if self._had_terminal:
-            self._log.info(f"Connection to {printable(self.target.hostname)} closed.")
+            self.log.info(f"Connection to {printable(self.target.hostname)} closed.")
         if self._died_by is not None:
             signal.signal(self._died_by, signal.SIG_DFL)
             os.kill(os.getpid(), self._died_by)

@@ -13,13 +13,25 @@ HELP = """\
 Supported escape sequences:
  {0}.   - end the connection
  {0}B   - send a BREAK to the remote system
+ {0}C   - open a command line
  {0}R   - exchange new keys
  {0}V/v - say less or more
  {0}^Z  - suspend this program
  {0}#   - list forwarded connections
+ {0}&   - go to the background, while forwarded connections are open
  {0}?   - this text
  {0}{0}   - send the escape character by typing it twice
 (Escapes are only recognized immediately after newline.)
+"""
+
+COMMANDS = """\
+Commands:
+ -L[bind_address:]port:host:hostport    - forward a port from here
+ -R[bind_address:]port:host:hostport    - forward a port from the server
+ -D[bind_address:]port                  - forward for SOCKS
+ -KL[bind_address:]port                 - cancel a forward from here
+ -KR[bind_address:]port                 - cancel a forward from the server
+ -KD[bind_address:]port                 - cancel a forward for SOCKS
 """
 
 

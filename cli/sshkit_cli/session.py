@@ -23,8 +23,11 @@ from sshkit.ssh.channels.session import (
     ExitStatus,
     PtyRequest,
     SubsystemRequest,
+    BREAK_LENGTH,
+    BreakRequest,
     WindowChange,
 )
+from sshkit.ssh.channels.x11 import REQUEST as X11_REQUEST
 from sshkit.ssh.connection.protocol import ChannelProtocol
 from sshkit.ssh.errors import ChannelRequestFailed
 from sshkit.ssh.messages.connection import EXTENDED_DATA_STDERR
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from sshkit.ssh.connection.channel import Channel
 
     from .escapes import EscapeFilter
+    from .keystrokes import KeystrokeTiming
     from .local_terminal import LocalTerminal
     from .log import Log
 
@@ -45,6 +49,7 @@ HIGH_MARK = 1024 * 1024
 LOW_MARK = 256 * 1024
 #: What is typed on a terminal is read on while the network stands still, so that an escape is heard.
 MAX_TYPED = 1024 * 1024
+END_OF_TYPING = b"\x04"  #: Ctrl-D
 
 
 class Plan:
@@ -55,9 +60,11 @@ class Plan:
         "environment",
         "forward_agent",
         "input",
+        "keystroke_interval",
         "subsystem",
         "terminal",
         "terminal_type",
+        "x11",
     )
 
     def __init__(self) -> None:
@@ -68,6 +75,8 @@ class Plan:
         self.terminal_type = ""
         self.input = True  #: read standard input
         self.forward_agent = False  #: ask that the server uses our agent
+        self.x11: bytes | None = None  #: ask for X11 forwarding, with these words
+        self.keystroke_interval = 0.0  #: seconds between keys on a terminal (ObscureKeystrokeTiming); 0: off
 
 
 class ClientSession(ChannelProtocol):
@@ -78,6 +87,7 @@ class ClientSession(ChannelProtocol):
         "_error",
         "_escapes",
         "_input",
+        "_keys",
         "_log",
         "_open",
         "_outputs",
@@ -98,6 +108,7 @@ class ClientSession(ChannelProtocol):
         self._escapes = escapes
         self._channel: Channel | None = None
         self._input: LocalInput | None = None
+        self._keys: KeystrokeTiming | None = None
         self._outputs: tuple[Output, Output] | None = None
         self._error: BaseException | None = None
         self.exit_status: int | None = None
@@ -111,6 +122,8 @@ class ClientSession(ChannelProtocol):
         """Send all requests in one write, and begin to copy."""
         self._join(channel)
         plan = self._plan
+        if plan.x11 is not None:
+            channel.request(X11_REQUEST, plan.x11).add_errback(self._no_x11)
         if plan.forward_agent:
             channel.request(AGENT_REQUEST).add_errback(self._not_granted, "agent forwarding")
         for name, value in plan.environment.items():
@@ -185,7 +198,32 @@ class ClientSession(ChannelProtocol):
     def send_break(self) -> None:
         """Send a BREAK (RFC 4335)."""
         if self._channel is not None:
-            self._channel.notify("break", (1000).to_bytes(4, "big"))
+            self._channel.notify("break", BreakRequest(BREAK_LENGTH).encode())
+
+    @property
+    def session_kind(self) -> str:
+        """What it is for ChannelTimeout (ssh_config(5))."""
+        plan = self._plan
+        if plan.command is None:
+            return "session:shell"
+        return f"session:subsystem:{plan.command}" if plan.subsystem else "session:command"
+
+    def pause_typing(self) -> None:
+        """Read nothing from standard input: somebody else asks there."""
+        if self._input is not None:
+            self._input.pause()
+
+    def resume_typing(self) -> None:
+        """Read again."""
+        if self._input is not None:
+            self._input.resume()
+
+    def leave_terminal(self) -> None:
+        """Go on without the terminal: the shell there is told that nothing more is typed."""
+        self._stop_input()
+        if self._channel is not None:
+            self._channel.write(END_OF_TYPING)
+            self._escapes = None
 
     def close(self) -> None:
         """Give the descriptors back; what was not written is lost."""
@@ -212,6 +250,8 @@ class ClientSession(ChannelProtocol):
     def _ask_for_terminal(self, channel: "Channel", terminal: "LocalTerminal") -> None:
         from sshkit.terminal.modes import encode_modes
 
+        if self._plan.keystroke_interval:
+            self._obscure_keys(channel)
         body = PtyRequest(self._plan.terminal_type, *terminal.size(), encode_modes(terminal.fd)).encode()
         channel.request("pty-req", body).add_errback(self._no_terminal)
         self._log.raw = terminal.enter_raw()
@@ -223,8 +263,14 @@ class ClientSession(ChannelProtocol):
         if terminal is not None:
             terminal.restore()
             self._log.raw = False
+        if self._keys is not None:
+            self._keys.stop()
         self._escapes = None
         self._log.info("The server has no terminal for us; going on without one.")
+
+    def _no_x11(self, failure: Failure) -> None:
+        if isinstance(failure.exception, ChannelRequestFailed):
+            self._log.info("X11 forwarding was refused by the server.")
 
     def _not_granted(self, failure: Failure, what: str) -> None:
         """Go on without something that the server does not have for us."""
@@ -245,21 +291,51 @@ class ClientSession(ChannelProtocol):
         channel = self._channel
         if channel is None:
             return
-        if self._escapes is None:
+        if self._plan.terminal is None:
             channel.write(data)
             return
-        rest = self._escapes.feed(data)
-        if self._channel is not None and len(rest):
+        rest = data if self._escapes is None else self._escapes.feed(data)
+        if self._channel is None or not len(rest):
+            return
+        if self._keys is not None:
+            self._keys.typed(rest)
+        else:
             channel.write(rest)
-            if channel.get_write_buffer_size() > MAX_TYPED and self._input is not None:
-                self._input.pause()
+        if (
+            self._escapes is not None
+            and self._input is not None
+            and channel.get_write_buffer_size() > MAX_TYPED
+        ):
+            self._input.pause()
 
     def _input_ended(self) -> None:
         self._stop_input()
         if self._channel is not None:
             self._channel.write_eof()
 
+    def _obscure_keys(self, channel: "Channel") -> None:
+        """Let keys leave at fixed times (ObscureKeystrokeTiming)."""
+        from sshkit.ssh.messages.transport import Ping
+        from sshkit.ssh.transport.exchange import PINGS
+
+        from .keystrokes import CHAFF, KeystrokeTiming
+
+        layer = channel.connection.layer
+
+        def send(data: bytes) -> None:
+            if self._channel is not None:
+                channel.write(data)
+
+        def chaff() -> None:
+            if PINGS in layer.peer_extensions and layer.exchange is None and layer.lost is None:
+                layer.send(Ping(CHAFF).encode())
+
+        interval = self._plan.keystroke_interval
+        self._keys = KeystrokeTiming(self._reactor, interval, send, chaff, layer.random_bytes)
+
     def _stop_input(self) -> None:
+        if self._keys is not None:
+            self._keys.stop()
         if self._input is not None:
             self._input.close()
             self._input = None

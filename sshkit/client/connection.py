@@ -17,6 +17,7 @@ from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.authentication.client import ClientAuthentication
 from sshkit.ssh.authentication.login_options import PLAIN, LoginOptions
 from sshkit.ssh.channels.agent import KIND as AGENT_CHANNEL
+from sshkit.ssh.channels.session import NO_MORE_SESSIONS
 from sshkit.ssh.channels.x11 import KIND as X11_CHANNEL
 from sshkit.ssh.connection.connection import Connection
 from sshkit.ssh.connection.keepalive import Keepalive
@@ -64,6 +65,7 @@ class ClientConnection:
         "_closed_waiters",
         "_connection",
         "_forwards",
+        "_idle_waiters",
         "_keepalive",
         "_keepalive_settings",
         "_login_timeout",
@@ -127,6 +129,7 @@ class ClientConnection:
         self._keepalive: Keepalive | None = None
         self._keepalive_settings = (keepalive, keepalive_count)
         self._closed_waiters: list[Deferred[None]] = []
+        self._idle_waiters: list[Deferred[None]] = []  # of those who wait until no channel is open
         self._login_timeout = login_timeout
         self._login_timer = clock.call_later(login_timeout, self._login_timed_out)
 
@@ -420,6 +423,21 @@ class ClientConnection:
             self._closed_waiters.append(waiter)
         return waiter
 
+    def wait_idle(self) -> Deferred[None]:
+        """Wait until no session and no forwarded connection is open, or the connection has ended."""
+        waiter: Deferred[None] = Deferred()
+        if self.layer.lost is not None or not self.core.channels:
+            waiter.callback(None)
+        else:
+            self._idle_waiters.append(waiter)
+        return waiter
+
+    def no_more_sessions(self) -> None:
+        """Have the server refuse further sessions on this connection (OpenSSH's PROTOCOL, section 2.2)."""
+        from sshkit.ssh.messages.connection import GlobalRequest
+
+        self.layer.send(GlobalRequest(NO_MORE_SESSIONS, False, b"").encode())
+
     async def __aenter__(self) -> "ClientConnection":
         return self
 
@@ -488,6 +506,7 @@ class ClientConnection:
         waiters, self._closed_waiters = self._closed_waiters, []
         for waiter in waiters:
             waiter.callback(None)
+        self._tell_idle()
 
     def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol | Deferred[ChannelProtocol]":
         """Refuse, unless it is of a forward that was asked for (R27)."""
@@ -508,7 +527,8 @@ class ClientConnection:
         return None
 
     def channel_ended(self, channel: "Channel") -> None:
-        """Nothing is counted."""
+        if self._idle_waiters and not self.core.channels:
+            self._tell_idle()
 
     # Inside.
 
@@ -528,6 +548,11 @@ class ClientConnection:
             self._keepalive = Keepalive(self._connection, interval, count)
         self.was_let_in = True
         self.logged_in.callback(self)
+
+    def _tell_idle(self) -> None:
+        waiters, self._idle_waiters = self._idle_waiters, []
+        for waiter in waiters:
+            waiter.callback(None)
 
     def _refused(self, failure: Failure) -> None:
         self.layer.disconnect(failure.exception)

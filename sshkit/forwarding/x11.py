@@ -67,6 +67,11 @@ class X11Grant:
         """The body of the request `x11-req`."""
         return X11Request(self._single, COOKIE_PROTOCOL, self._fake.hex(), self.display.screen).encode()
 
+    @property
+    def is_open_display(self) -> bool:
+        """There was no cookie: X clients get in only where the display is open to everybody."""
+        return self.real is self._fake
+
     def revoke(self) -> None:
         """Let no further X client in."""
         self._gone = True

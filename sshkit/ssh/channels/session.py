@@ -7,6 +7,12 @@ from sshkit.ssh.messages.record import Boolean, Record, String, Text, UInt32, re
 
 #: Names of signals on the wire (RFC 4254 section 6.10), without SIG; numbers are the system's own.
 SIGNALS = ("ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2")
+#: A signal of OpenSSH's own: have the command tell how far it is (PROTOCOL section 2.4).
+INFO = "INFO@openssh.com"
+#: OpenSSH's "no more data can be taken" (PROTOCOL section 2.1), and its global request of section 2.2.
+END_OF_WRITE = "eow@openssh.com"
+NO_MORE_SESSIONS = "no-more-sessions@openssh.com"
+BREAK_LENGTH = 1000  #: milliseconds
 
 
 @record
@@ -58,6 +64,20 @@ class SignalRequest(Record):
     """`signal`: send this signal to what runs (RFC 4254 section 6.9)."""
 
     name: Text
+
+
+@record
+class BreakRequest(Record):
+    """`break`: send a BREAK, of so many milliseconds (RFC 4335)."""
+
+    length: UInt32
+
+
+@record
+class FlowControl(Record):
+    """`xon-xoff`: the client may stop and start the output itself (RFC 4254 section 6.8)."""
+
+    client_can_do: Boolean
 
 
 @record
