@@ -17,14 +17,14 @@ from sshkit.reactor.transports.ends import WriteEnd
 from sshkit.reactor.transports.stdio import unblocked
 from sshkit.ssh.channels.agent import REQUEST as AGENT_REQUEST
 from sshkit.ssh.channels.session import (
+    BREAK_LENGTH,
+    BreakRequest,
     EnvRequest,
     ExecRequest,
     ExitSignal,
     ExitStatus,
     PtyRequest,
     SubsystemRequest,
-    BREAK_LENGTH,
-    BreakRequest,
     WindowChange,
 )
 from sshkit.ssh.channels.x11 import REQUEST as X11_REQUEST
