@@ -103,7 +103,7 @@ class Connection:
             return fail(self.layer.lost)
         if len(self.channels) >= MAX_CHANNELS:
             raise LocalProtocolError(f"{MAX_CHANNELS} channels are open")
-        number = self._next_free()
+        number = self.next_free()
         self.layer.send(messages.ChannelOpen(kind, number, INITIAL, MAX_PACKET, body).encode())
         channel = self.channels[number] = Channel(self, number, kind, protocol)
 
@@ -160,6 +160,14 @@ class Connection:
         self.waiting.pop(channel.number, None)
         if self.channels.pop(channel.number, None) is not None:
             self.owner.channel_ended(channel)
+
+    def next_free(self) -> int:
+        """Return a number for a channel of ours; whoever asks puts it to use at once."""
+        number = self._next_number
+        while number in self.channels:
+            number = (number + 1) & 0xFFFFFFFF
+        self._next_number = (number + 1) & 0xFFFF  # small numbers, and not reused at once
+        return number
 
     # Handlers, the hot ones first.
 
@@ -316,15 +324,8 @@ class Connection:
             raise RemoteProtocolError(f"a message for channel {number}, which is not open")
         return channel
 
-    def _next_free(self) -> int:
-        number = self._next_number
-        while number in self.channels:
-            number = (number + 1) & 0xFFFFFFFF
-        self._next_number = (number + 1) & 0xFFFF  # small numbers, and not reused at once
-        return number
-
     def _decide_later(self, message: messages.ChannelOpen, decision: "Deferred[ChannelProtocol]") -> None:
-        number = self._next_free()
+        number = self.next_free()
         self.channels[number] = Channel(self, number, message.kind, ChannelProtocol())  # holds the number
         if self._deciding is None:
             self._deciding = {}
@@ -354,7 +355,7 @@ class Connection:
         self.layer.failed(failure.exception)
 
     def _confirm_open(self, message: messages.ChannelOpen, protocol: ChannelProtocol) -> None:
-        number = self._next_free()
+        number = self.next_free()
         channel = self.channels[number] = Channel(self, number, message.kind, protocol)
         channel.opened(message.sender, message.window, min(message.max_packet, MAX_PEER_PACKET))
         self.layer.writer.send(
