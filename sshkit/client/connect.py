@@ -64,7 +64,8 @@ def connect(
     host_based: "HostBased | None" = None,
     gssapi: "GSSAPI | None" = None,
     revoked_host_keys: "str | os.PathLike[str] | None" = None,
-    update_host_keys: "bool | Callable[[str], Any]" = False,
+    update_host_keys: bool = False,
+    confirm: Callable[[str], Any] | None = None,
     reactor: "Reactor | None" = None,
 ) -> Opening[ClientConnection]:
     """Connect to ``user@host``, ``host:port`` or ``ssh://user@host:port`` and log in.
@@ -79,8 +80,9 @@ def connect(
     More ways to log in: `change_password` is asked, with the server's words, for a new password where the old
     one has run out; `host_based` lets a host vouch for its user; `gssapi` logs in with a Kerberos ticket.
     More about trust: `revoked_host_keys` is a file of keys that are never accepted; with `update_host_keys`
-    the server's other keys are written to the first known_hosts file (a callable is asked first).  All that
-    is asked may answer with a value, a coroutine or a Deferred.
+    the server's other keys are written to the first known_hosts file; `confirm` is asked first, and before a
+    key is given to an agent (AddKeysToAgent ask).  All hooks may answer with a value, a coroutine or a
+    Deferred.
 
     The way: `jump` is a connection, or hosts as ``user@host:port,...``, which are logged in to with the same
     keys; `proxy_command` is a command whose standard input and output are the connection.
@@ -141,11 +143,11 @@ def connect(
             banner=banner,
             warn=warn,
             change_password=change_password,
-            confirm=update_host_keys,
+            confirm=confirm,
             host_based=host_based,
             gssapi=gssapi,
             revoked_host_keys=None if revoked_host_keys is None else os.fspath(revoked_host_keys),
-            update_host_keys=_updating(update_host_keys),
+            update_host_keys=_updating(update_host_keys, confirm),
         )
         return connect_configured(destination, wishes, reactor)
     name = user or where.user or _local_user()
@@ -197,10 +199,9 @@ def connect(
         from sshkit.client.login_methods import add_methods
 
         add_methods(connection, reactor, host_based, gssapi)
-    if update_host_keys is not False:
+    if update_host_keys:
         from sshkit.client.host_key_updates import HostKeyUpdates
 
-        confirm = update_host_keys if callable(update_host_keys) else None
         connection.host_key_updates = HostKeyUpdates(connection, confirm=confirm)
     way: Way | None = None
     if jump is not None or proxy_command is not None:
@@ -301,11 +302,11 @@ def open_connection(
     return opening
 
 
-def _updating(wish: object) -> str | None:
+def _updating(wish: bool, confirm: object) -> str | None:
     """Return the value of UpdateHostKeys that a program means; None: what the files say."""
-    if wish is False:
+    if not wish:
         return None
-    return "ask" if callable(wish) else "yes"
+    return "yes" if confirm is None else "ask"
 
 
 def _local_user() -> str:

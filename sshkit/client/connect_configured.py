@@ -105,7 +105,7 @@ class ProgramAsking:
 
     def confirm(self, text: str) -> Any:
         confirm = self._wishes.confirm
-        return confirm(text) if callable(confirm) else False
+        return False if confirm is None else confirm(text)
 
     def banner(self, text: str) -> None:
         if self._wishes.banner is not None:

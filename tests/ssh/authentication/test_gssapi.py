@@ -1,4 +1,4 @@
-"""The dialogue of gssapi-with-mic (RFC 4462), with a mechanism of our own, in both roles (R1, R5, R6, R12)."""
+"""The dialogue of gssapi-with-mic (RFC 4462), with a mechanism of our own (R1, R5, R6, R12)."""
 
 from collections.abc import Sequence
 from typing import Any
