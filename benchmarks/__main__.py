@@ -1,7 +1,7 @@
 """``make bench``: the table of docs/performance.md.
 
-``python -m benchmarks [--rounds N] [--quick] [case ...]``; cases: bulk login exec mixed sftp import keys
-idle.
+``python -m benchmarks [--rounds N] [--quick] [case ...]``; cases: bulk login exec mixed sftp forward
+start import keys idle.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from sshkit_keys import generate_private_key
 from sshkit_keys.key_files import write_private_key, write_public_key
 
-from benchmarks import idle, imports, keys, sftp
+from benchmarks import forward, idle, imports, keys, sftp, start
 from benchmarks.measure import Case, Count, interleaved, median, run_case, server
 from benchmarks.peers import openssh
 
@@ -31,7 +31,9 @@ WITHOUT_CONCH = ["sshkit", "openssh", "asyncssh"]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "cases", nargs="*", default=["bulk", "login", "exec", "mixed", "sftp", "import", "keys", "idle"]
+        "cases",
+        nargs="*",
+        default=["bulk", "login", "exec", "mixed", "sftp", "forward", "start", "import", "keys", "idle"],
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a quarter of everything")
@@ -59,6 +61,10 @@ def main() -> int:
                 for case in sftp.cases(share):
                     sftp.compare(shm, case, options.rounds)
                 sftp.over_delay(shm, GIB // share, max(1, options.rounds // 2))
+        if "forward" in options.cases:
+            forward.show(folder, options.rounds, share)
+        if "start" in options.cases:
+            start.show(folder, options.rounds * 3)
         if "keys" in options.cases:
             keys.show(folder, options.rounds)
     if "import" in options.cases:
