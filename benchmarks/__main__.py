@@ -25,16 +25,13 @@ CHACHA = "chacha20-poly1305@openssh.com"
 CTR, ETM, SHA2 = "aes256-ctr", "hmac-sha2-256-etm@openssh.com", "hmac-sha2-256"
 #: Conch has no AEAD cipher and no -etm MAC, so it is met in cases of its own.
 WITH_CONCH = ["sshkit", "conch"]
+CASES = ("bulk", "login", "exec", "mixed", "sftp", "forward", "start", "import", "keys", "idle")
 WITHOUT_CONCH = ["sshkit", "openssh", "asyncssh"]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "cases",
-        nargs="*",
-        default=["bulk", "login", "exec", "mixed", "sftp", "forward", "start", "import", "keys", "idle"],
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("cases", nargs="*", default=list(CASES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a quarter of everything")
     options = parser.parse_args()
