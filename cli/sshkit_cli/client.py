@@ -6,7 +6,13 @@ first milliseconds is no traceback.
 """
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sshkit.client.target import Target
+
+    from .log import Log
+    from .options import CommandLine
 
 FAILED: Final = 255
 INTERRUPTED: Final = 130
@@ -24,7 +30,6 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     if argv[:1] == ["-V"]:
         return _version()
-    from sshkit_keys.errors import SSHKitError
     from sshkit_keys.text import printable
 
     from .log import Log
@@ -57,25 +62,59 @@ def _main(argv: list[str]) -> int:
     except OSError as error:
         log.error(f"{printable(str(error.filename), 4096)}: {error.strerror}")
         return FAILED
-    from .client_run import Run, tell_error
-
-    target = None
+    target: Target | None = None
     try:
-        if typed.dump:
-            from .client_setup import dump, load_target
+        from .client_setup import dump, load_target
 
+        if typed.dump:
             log.output(dump(load_target(typed), places=typed.verbosity > 0))
             return 0
-        run = Run(typed, log)
-        target = run.target
-        return run.run()
-    except (SSHKitError, OSError) as error:
-        tell_error(error, target, log)
+        target = load_target(typed)
+        if typed.control is not None or target.options.control_path.value is not None:
+            return _shared(typed, target, log)
     except Exception as error:
+        return _tell(error, typed, target, log)
+    return _connect(typed, target, log)
+
+
+def _shared(typed: "CommandLine", target: "Target", log: "Log") -> int:
+    """Ride another program's connection, or make one that others can ride."""
+    from .client_control import ride
+
+    status = ride(typed, target, log)
+    if status is not None:
+        return status
+    from .client_persist import hand_over, persists
+
+    if persists(target, typed):
+        return hand_over(typed, target, log, lambda ready: _connect(typed, target, log, ready))
+    return _connect(typed, target, log)
+
+
+def _connect(typed: "CommandLine", target: "Target", log: "Log", ready: int | None = None) -> int:
+    """Log in and run the session."""
+    from .client_run import Run
+
+    try:
+        return Run(typed, log, target, ready).run()
+    except Exception as error:
+        return _tell(error, typed, target, log)
+
+
+def _tell(error: Exception, typed: "CommandLine", target: "Target | None", log: "Log") -> int:
+    """Say why the command failed."""
+    from sshkit_keys.errors import SSHKitError
+    from sshkit_keys.text import printable
+
+    from .client_run import tell_error
+
+    if isinstance(error, (SSHKitError, OSError)):
+        tell_error(error, target, log)
+    else:
         # A mistake of ours: one line, and all of it for who asks with -v.
         log.error(printable(f"internal error: {type(error).__name__}: {error}", 1000))
         if typed.verbosity:
-            raise
+            raise error
     return FAILED
 
 

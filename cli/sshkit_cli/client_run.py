@@ -16,8 +16,7 @@ from sshkit.client.configured import make_connection, open_target, tune_socket
 from sshkit.client.connection import ClientConnection
 from sshkit.client.host_keys import HostKeyChanged
 from sshkit.client.target import Target
-from sshkit.config.forwards import Endpoint, InvalidForward, parse_host_port
-from sshkit.config.parser import COMMAND_LINE, ConfigError
+from sshkit.config.parser import ConfigError
 from sshkit.deferred import Deferred, Failure, set_unhandled_handler
 from sshkit.reactor.engines.native import NativeReactor
 from sshkit.ssh.errors import ClosedByApplication, ConnectionLost
@@ -27,9 +26,10 @@ from .client_agent import allow_agent
 from .client_forwards import Forwards, address_of
 from .client_setup import (
     command_of,
+    direct_of,
     environment_of,
-    load_target,
     tell_settings,
+    wants_terminal,
 )
 from .local_terminal import LocalTerminal
 from .log import DEBUG
@@ -41,11 +41,13 @@ if TYPE_CHECKING:
     from sshkit.forwarding.x11 import X11Grant
     from sshkit.interfaces import Reactor
 
+    from .client_sharing import Master
     from .escapes import EscapeFilter
     from .log import Log
     from .options import CommandLine
 
 FAILED: Final = 255
+RIDE_TIMEOUT: Final = 10.0  #: seconds for a master to answer (-O proxy)
 ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
@@ -64,11 +66,15 @@ class CommandReactor(NativeReactor):
 class Run:
     """One connection and its session."""
 
-    def __init__(self, typed: "CommandLine", log: "Log") -> None:
+    def __init__(self, typed: "CommandLine", log: "Log", target: Target, ready: int | None = None) -> None:
+        """`ready` is a descriptor of whoever waits until the connection is shared (`client_persist`)."""
         self.log = log
-        self.target = target = load_target(typed)
+        self.target = target
+        self._proxied = typed.control == "proxy"
+        self._ready = ready
+        self._master: Master | None = None
         log.level = target.options.log_level.value
-        self._direct = None if typed.direct is None else _direct_of(typed.direct)
+        self._direct = None if typed.direct is None else direct_of(typed.direct)
         self._plan = self._make_plan(typed)
         self._terminal = LocalTerminal(0)
         self.reactor = CommandReactor(log)
@@ -99,6 +105,14 @@ class Run:
         target, log = self.target, self.log
         options = target.options
         reactor = cast("Reactor", self.reactor)
+        if self._proxied:
+            from sshkit.client.sharing.proxied import ride
+
+            riding = ride(
+                options.control_path.value or "", target.hostname, target.user, reactor, RIDE_TIMEOUT
+            )
+            riding.add_callback(self._joined).add_errback(self._failed)
+            return
         asking = Questions(target, self._prompter, log)
         self.connection = connection = make_connection(target, reactor, asking)
         if log.level >= DEBUG:
@@ -128,12 +142,26 @@ class Run:
                 log.info(f"Warning: {self.target.place}: {text}")
         log.verbose(f"Authenticated to {self.target.place} as {printable(connection.user)}.")
         self._run_local_command()
-        self.forwards = Forwards(connection, self.target, log)
+        self._begin_forwards(connection)
+
+    def _joined(self, connection: ClientConnection) -> None:
+        """Go on over another program's connection, which has logged in (-O proxy)."""
+        self.connection = connection
+        self._begin_forwards(connection)
+
+    def _begin_forwards(self, connection: ClientConnection) -> None:
+        self.forwards = Forwards(connection, self.target, self.log)
         self.forwards.start().add_callback(self._start_session, connection).add_errback(self._failed)
 
     def _start_session(self, _: object, connection: ClientConnection) -> None:
         """Go on now that each forward has its answer."""
         log, options = self.log, self.target.options
+        if options.control_master.value != "no" and not self._proxied:
+            self._share(connection)
+            if self._master is not None and options.control_persist.value is not None:
+                self._stay_behind(self._master)
+                connection.wait_closed().add_callback(self._lost)
+                return
         if options.fork_after_authentication.value:
             self._go_to_background()
         if self._direct is not None:
@@ -142,6 +170,8 @@ class Run:
             connection.open_direct(address_of(self._direct), direct).add_errback(self._failed)
             return
         if options.session_type.value == "none":
+            if options.fork_after_authentication.value:
+                self._leave_standard_descriptors()
             connection.wait_closed().add_callback(self._lost)
             return
         self._plan.forward_agent = allow_agent(connection, self.target, log)
@@ -163,12 +193,48 @@ class Run:
             self._had_terminal = True
             escapes = self._make_escapes()
         self.session = session = ClientSession(self.reactor, self.log, plan, escapes)
-        self.reactor.add_signal_handler(signal.SIGWINCH, session.resized)
+        self.reactor.add_signal_handler(signal.SIGWINCH, self._resized)
         session.finished.add_callbacks(self._session_over, self._failed)
         opening = connection.open_session(session)
         if options.control_master.value == "no":
             opening.add_callback(lambda _: connection.no_more_sessions())
         opening.add_errback(self._failed)
+
+    def _share(self, connection: ClientConnection) -> None:
+        """Let other programs ride the connection (ControlMaster)."""
+        from .client_sharing import start_master
+
+        self._master = start_master(self, connection, self._end)
+        if self._master is not None:
+            self.reactor.add_signal_handler(signal.SIGWINCH, self._resized)
+
+    def _stay_behind(self, master: "Master") -> None:
+        """Serve riders in the background; the session that was wanted is one of them (ControlPersist)."""
+        if self._ready is None:
+            self._go_to_background()
+        else:
+            from .client_persist import READY
+
+            os.setsid()
+            os.write(self._ready, READY)
+            os.close(self._ready)
+        self._plan.terminal = None
+        self._leave_standard_descriptors()
+        master.persist()
+
+    def _leave_standard_descriptors(self) -> None:
+        """Let go of what the user's shell gave us; but what -v tells is told on."""
+        null = os.open("/dev/null", os.O_RDWR)
+        for number in (0, 1) if self.log.level >= DEBUG else (0, 1, 2):
+            os.dup2(null, number)
+        os.close(null)
+
+    def _resized(self) -> None:
+        """A terminal has another size: ours, or one of a program that rides our connection."""
+        if self.session is not None:
+            self.session.resized()
+        if self._master is not None:
+            self._master.shared.resized()
 
     def _make_plan(self, typed: "CommandLine") -> Plan:
         """Decide on the command, and on a terminal as ssh does."""
@@ -181,14 +247,7 @@ class Run:
             raise SSHKitError("no subsystem was named")
         plan.environment = environment_of(target, os.environ)
         plan.input = not options.stdin_null.value
-        wanted = options.request_tty.value
-        terminal = wanted in ("yes", "force") or (wanted == "auto" and plan.command is None)
-        if options.session_type.value == "none":
-            terminal = False
-        if terminal and wanted != "force" and not (plan.input and os.isatty(0)):
-            log.info("Pseudo-terminal will not be allocated because stdin is not a terminal.")
-            terminal = False
-        if terminal:
+        if wants_terminal(target, plan.command, log):
             plan.terminal = LocalTerminal(0)
             plan.terminal_type = os.environ.get("TERM", "")
         return plan
@@ -265,7 +324,14 @@ class Run:
         # Without a status nobody knows whether it worked (R30).
         status = FAILED if session.exit_status is None else session.exit_status & 0xFF
         connection = self.connection
-        if connection is None or connection.is_closed or not connection.core.channels:
+        if connection is None or connection.is_closed:
+            self._end(status)
+            return
+        if self._master is not None:
+            self._put_terminal_back()
+            self._master.end_when_unused(status)
+            return
+        if not connection.core.channels:
             self._end(status)
             return
         self.log.debug("forwarded connections are open; waiting for their end")
@@ -314,6 +380,8 @@ class Run:
         self._put_terminal_back()
         if self.session is not None:
             self.session.close()
+        if self._master is not None:
+            self._master.close()
         if self.connection is not None:
             self.connection.layer.disconnect()
         self.reactor.close()
@@ -322,13 +390,6 @@ class Run:
         if self._died_by is not None:
             signal.signal(self._died_by, signal.SIG_DFL)
             os.kill(os.getpid(), self._died_by)
-
-
-def _direct_of(text: str) -> Endpoint:
-    try:
-        return parse_host_port(text)
-    except InvalidForward as error:
-        raise ConfigError(f"-W: {error}", COMMAND_LINE) from None
 
 
 def tell_error(error: SSHKitError | OSError, target: Target | None, log: "Log") -> None:

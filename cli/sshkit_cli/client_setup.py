@@ -3,22 +3,21 @@
 Called by the commands that log in; the settings themselves are `sshkit.client.target`'s business.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 from sshkit_keys.text import printable
 
-from sshkit.client.credentials import DEFAULT_IDENTITIES
 from sshkit.client.destination import parse_destination
 from sshkit.client.target import Target, algorithms_of, config_files, local_facts, user_line
 from sshkit.client.target import load_target as load
 from sshkit.config.client_options import command_line
+from sshkit.config.forwards import Endpoint, InvalidForward, parse_host_port
 from sshkit.config.parser import COMMAND_LINE, DEFAULT, ConfigError, Line, parse_line
 from sshkit.config.shown import shown_value
 from sshkit.config.without_effect import SAY
 
 if TYPE_CHECKING:
-    import os
-
     from .log import Log
     from .options import CommandLine
 
@@ -62,6 +61,27 @@ def command_of(target: Target, typed: "CommandLine") -> str | None:
     return remote.value
 
 
+def wants_terminal(target: Target, command: str | None, log: "Log") -> bool:
+    """Decide on a terminal as ssh does: for a shell, or where one is asked for, and if there is one here."""
+    options = target.options
+    wanted = options.request_tty.value
+    terminal = wanted in ("yes", "force") or (wanted == "auto" and command is None)
+    if not terminal or options.session_type.value == "none":
+        return False
+    if wanted != "force" and (options.stdin_null.value or not os.isatty(0)):
+        log.info("Pseudo-terminal will not be allocated because stdin is not a terminal.")
+        return False
+    return True
+
+
+def direct_of(text: str) -> Endpoint:
+    """Return where -W goes."""
+    try:
+        return parse_host_port(text)
+    except InvalidForward as error:
+        raise ConfigError(f"-W: {error}", COMMAND_LINE) from None
+
+
 def environment_of(target: Target, environment: "os._Environ[str]") -> dict[str, str]:
     """Return the variables to send: those that SendEnv names, then SetEnv's."""
     from sshkit.config.patterns import matches_glob
@@ -92,6 +112,8 @@ _SILENT = frozenset(("identityagent", "preferredauthentications", "proxyjump", "
 
 def dump(target: Target, places: bool = False) -> str:
     """Return the effective settings, one a line (-G); with `places`, who set each."""
+    from sshkit.client.credentials import DEFAULT_IDENTITIES
+
     options = target.options
     algorithms = algorithms_of(options, lambda _: None)
     rows = [

@@ -63,7 +63,7 @@ _DIRECT = (
     ("SessionType", "none"),
 )
 _OTHERS_WITH_ARGUMENT = frozenset("EFOoQWw")
-_OTHERS = frozenset("GMqtVvy")
+_OTHERS = frozenset("2GMqtVvy")  #: -2 asks for what is the only version
 
 
 class UsageError(SSHKitError):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from sshkit.client.sharing.relay import Relay
     from sshkit.forwarding.forward import Forward as RunningForward
     from sshkit.interfaces import DelayedCall, Reactor
-    from sshkit.ssh.connection.channel import Channel
 
+Extras = list[tuple[str, bytes]]  #: requests for a session: name and body
 MAX_PEERS = 256  #: programs at the socket at once
 MAX_SESSIONS = 128  #: sessions of them all; servers allow 10 or so
 MAX_FORWARDS = 256  #: begun by them all
@@ -53,8 +53,8 @@ class SharingOwner(Protocol):
         """End a forward; None where there is none."""
         ...
 
-    def prepare(self, channel: "Channel", request: "SessionRequest") -> None:
-        """Ask for what else a session needs, before its command starts."""
+    def extras(self, request: "SessionRequest") -> "Extras | Deferred[Extras]":
+        """Return what else a session asks for before its command starts, such as an agent."""
         ...
 
     def escapes(self, peer: Peer, character: int) -> "Escapes | None":
@@ -301,8 +301,8 @@ class ProgramSharing:
         running = self._running.get(forward)
         return None if running is None else running.close()
 
-    def prepare(self, channel: "Channel", request: "SessionRequest") -> None:
-        """Ask for nothing."""
+    def extras(self, request: "SessionRequest") -> "Extras":
+        return []
 
     def escapes(self, peer: Peer, character: int) -> "Escapes | None":
         """Look for none: escapes are the commands' business."""

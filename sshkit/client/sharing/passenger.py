@@ -5,11 +5,10 @@ typed, written and resized is our business, and so are escapes.
 """
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sshkit.client.sharing.descriptors import Input, Output, core_of
-from sshkit.deferred import Deferred, Failure
+from sshkit.deferred import Failure
 from sshkit.ssh.channels.session import (
     EnvRequest,
     ExecRequest,
@@ -70,8 +69,7 @@ class Passenger(ChannelProtocol):
         "_owner",
         "_request",
         "_size",
-        "prepare",
-        "started",
+        "extras",
     )
 
     def __init__(
@@ -93,8 +91,7 @@ class Passenger(ChannelProtocol):
         self._outputs: list[Output] = []
         self._modes = b""
         self._size: Size = (0, 0, 0, 0)
-        self.prepare: Callable[[Channel, SessionRequest], object] | None = None
-        self.started: Deferred[None] = Deferred()  #: fires when the program may be told that it is open
+        self.extras: list[tuple[str, bytes]] = []  #: requests to make before the command starts
         core = core_of(reactor)
         try:
             if request is not None and request.terminal:
@@ -120,8 +117,6 @@ class Passenger(ChannelProtocol):
         self._channel = channel
         request = self._request
         if request is not None:
-            if self.prepare is not None:
-                self.prepare(channel, request)
             self._begin(channel, request)
         if self._input is not None:
             self._input.resume()
@@ -212,6 +207,8 @@ class Passenger(ChannelProtocol):
         self._size = _size_of(fd)
 
     def _begin(self, channel: "Channel", request: "SessionRequest") -> None:
+        for kind, body in self.extras:
+            channel.notify(kind, body)
         for name, value in request.environment:
             channel.notify("env", EnvRequest(name, value).encode())
         if request.terminal:

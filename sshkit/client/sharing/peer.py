@@ -188,10 +188,8 @@ class Peer:
         except OSError as error:
             self._fail(f"the descriptors cannot be used: {error.strerror}")
             return
-        if request is not None:
-            passenger.prepare = master.owner.prepare
-            if request.terminal and request.escape is not None:
-                passenger.use_escapes(master.owner.escapes(self, request.escape))
+        if request is not None and request.terminal and request.escape is not None:
+            passenger.use_escapes(master.owner.escapes(self, request.escape))
 
         def opened(_: object) -> None:
             self._answer(messages.SESSION_OPENED, wire.uint32(self.number))
@@ -200,10 +198,15 @@ class Peer:
             self._drop_passenger()
             self._failed(failure)
 
+        def prepared(extras: Any) -> Deferred[Any]:
+            passenger.extras = extras
+            return master.connection.open_session(passenger)
+
         def allowed() -> Deferred[Any]:
-            if endpoint is None:
-                opening = maybe_deferred(master.connection.open_session, passenger)
+            if request is not None:
+                opening = maybe_deferred(master.owner.extras, request).add_callback(prepared)
             else:
+                assert endpoint is not None
                 opening = maybe_deferred(master.connection.open_direct, place_of(endpoint), passenger)
             return opening.add_callbacks(opened, failed)
 

@@ -131,6 +131,9 @@ class RidingConnection(ClientConnection):
         """Take what the master said in its HELLO."""
         self._answers = messages.ANSWERS in extensions
 
+    def no_more_sessions(self) -> None:
+        """Do nothing: whether there are more sessions is the master's business."""
+
     def verify_host_key(self, key: Any) -> None:
         """Never asked: the master has verified it."""
         raise LocalProtocolError("the host key of a shared connection is the master's business")
