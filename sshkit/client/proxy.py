@@ -188,7 +188,16 @@ class ThroughCommand:
     With `use_fdpass` the command hands over a connected descriptor instead, and ends.
     """
 
-    __slots__ = ("_command", "_connection", "_pid", "_reactor", "_status", "_use_fdpass", "_waiter")
+    __slots__ = (
+        "_command",
+        "_connection",
+        "_hung_up",
+        "_pid",
+        "_reactor",
+        "_status",
+        "_use_fdpass",
+        "_waiter",
+    )
 
     def __init__(
         self, connection: ClientConnection, command: str, reactor: "Reactor", *, use_fdpass: bool = False
@@ -199,6 +208,7 @@ class ThroughCommand:
         self._use_fdpass = use_fdpass
         self._waiter: Deferred[None] | None = None
         self._pid = 0
+        self._hung_up = False  # we ended it ourselves
         self._status: ExitStatus | None = None
 
     def connect(self) -> "Deferred[Any]":
@@ -237,7 +247,7 @@ class ThroughCommand:
 
     def explain(self, failure: Failure) -> Any:
         """Let the error name the command where it is the command that failed."""
-        if not isinstance(failure.exception, ConnectionLost) or not self._pid:
+        if type(failure.exception) is not ConnectionLost or not self._pid:  # the server itself said why
             return failure
         if self._status is None:
             waiter = self._waiter = Deferred()
@@ -249,6 +259,8 @@ class ThroughCommand:
     def _explained(self, failure: Failure) -> Failure:
         status = self._status
         if status is None or (status.code == 0 and not status.signal):
+            return failure
+        if self._hung_up and status.signal == signal.SIGHUP:
             return failure
         how = f"status {status.code}" if status.code is not None else f"signal {status.signal}"
         wrapped = ProxyFailed(f"the proxy command ended with {how}: {printable(self._command, 200)}")
@@ -264,6 +276,7 @@ class ThroughCommand:
     def _hang_up(self, _: object) -> None:
         """End the command: nobody is there any more."""
         if self._status is None:
+            self._hung_up = True
             try:
                 os.kill(self._pid, signal.SIGHUP)
             except ProcessLookupError:  # it has ended just now
