@@ -41,6 +41,7 @@ class ServerOptions:
 
     accept_env: Setting[tuple[str, ...]]
     address_family: Setting[str]
+    allow_agent_forwarding: Setting[bool]
     allow_groups: Setting[tuple[str, ...]]
     allow_stream_local_forwarding: Setting[str]
     allow_tcp_forwarding: Setting[str]
@@ -76,6 +77,7 @@ class ServerOptions:
     permit_open: Setting[tuple[Permit, ...] | None]
     permit_root_login: Setting[str]
     permit_tty: Setting[bool]
+    permit_tunnel: Setting[Literal["no", "yes", "point-to-point", "ethernet"]]
     pid_file: Setting[str | None]
     ports: Setting[tuple[int, ...]]
     pubkey_accepted_algorithms: Setting[str | None]
@@ -91,6 +93,10 @@ class ServerOptions:
     syslog_facility: Setting[str]
     trusted_user_ca_keys: Setting[str | None]
     version_addendum: Setting[str]
+    x11_display_offset: Setting[int]
+    x11_forwarding: Setting[bool]
+    x11_use_localhost: Setting[bool]
+    xauth_location: Setting[str]
 
     def __init__(self) -> None:
         self.notes: list[str] = []  #: lines that were read and have no effect
@@ -161,6 +167,7 @@ class ServerOptions:
 DEFAULTS: dict[str, Any] = {
     "accept_env": ("LANG", "LC_*"),
     "address_family": "any",
+    "allow_agent_forwarding": True,
     "allow_groups": (),
     "allow_stream_local_forwarding": "yes",
     "allow_tcp_forwarding": "yes",
@@ -196,6 +203,7 @@ DEFAULTS: dict[str, Any] = {
     "permit_open": None,
     "permit_root_login": "prohibit-password",
     "permit_tty": True,
+    "permit_tunnel": "no",
     "pid_file": None,
     "ports": (DEFAULT_PORT,),
     "pubkey_accepted_algorithms": None,
@@ -211,6 +219,10 @@ DEFAULTS: dict[str, Any] = {
     "syslog_facility": "auth",
     "trusted_user_ca_keys": None,
     "version_addendum": "",
+    "x11_display_offset": 10,
+    "x11_forwarding": False,
+    "x11_use_localhost": True,
+    "xauth_location": "/usr/bin/xauth",
 }
 
 

@@ -27,6 +27,7 @@ FACILITIES = {
 }
 FAMILIES = {"any": "any", "inet": "inet", "inet6": "inet6"}
 FORWARDING = {name: name for name in ("yes", "no", "local", "remote")} | {"all": "yes"}
+TUNNELS = {name: name for name in ("yes", "no", "point-to-point", "ethernet")}
 GATEWAY_PORTS = {name: name for name in ("no", "yes", "clientspecified")}
 METHODS = ("publickey", "password", "keyboard-interactive")
 
@@ -205,6 +206,7 @@ OBEYED: dict[str, tuple[str, Parse]] = {
         lambda line: choice(line, FORWARDING),
     ),
     "allowtcpforwarding": ("allow_tcp_forwarding", lambda line: choice(line, FORWARDING)),
+    "allowagentforwarding": ("allow_agent_forwarding", flag),
     "allowgroups": ("allow_groups", words),
     "allowusers": ("allow_users", user_patterns),
     "authenticationmethods": ("authentication_methods", authentication_methods),
@@ -236,6 +238,7 @@ OBEYED: dict[str, tuple[str, Parse]] = {
     "permitopen": ("permit_open", lambda line: permits(line, parse_permit_open)),
     "permitrootlogin": ("permit_root_login", lambda line: choice(line, ROOT_LOGINS)),
     "permittty": ("permit_tty", flag),
+    "permittunnel": ("permit_tunnel", lambda line: choice(line, TUNNELS)),
     "persourcemaxstartups": ("per_source_max_startups", per_source),
     "persourcenetblocksize": ("per_source_net_block_size", net_blocks),
     "pidfile": ("pid_file", path),
@@ -253,6 +256,10 @@ OBEYED: dict[str, tuple[str, Parse]] = {
     "syslogfacility": ("syslog_facility", lambda line: choice(line, FACILITIES)),
     "trustedusercakeys": ("trusted_user_ca_keys", path),
     "versionaddendum": ("version_addendum", version_addendum),
+    "x11displayoffset": ("x11_display_offset", lambda line: number(line, 0, 59535)),
+    "x11forwarding": ("x11_forwarding", flag),
+    "x11uselocalhost": ("x11_use_localhost", flag),
+    "xauthlocation": ("xauth_location", Line.one),
 }
 
 #: Attributes to which each further line adds; of all others the first line counts.
@@ -305,7 +312,6 @@ REFUSED = {
 #: Known and without effect: nothing is lost that protects anybody.
 NO_EFFECT = frozenset(
     (
-        "allowagentforwarding",
         "authorizedkeyscommanduser",
         "authorizedprincipalscommanduser",
         "casignaturealgorithms",
@@ -334,7 +340,6 @@ NO_EFFECT = frozenset(
         "modulifile",
         "pamservicename",
         "permitemptypasswords",
-        "permittunnel",
         "permituserenvironment",
         "permituserrc",
         "persourcepenaltyexemptlist",
@@ -345,10 +350,6 @@ NO_EFFECT = frozenset(
         "sshdauthpath",
         "sshdsessionpath",
         "tcpkeepalive",
-        "x11displayoffset",
-        "x11forwarding",
-        "x11uselocalhost",
-        "xauthlocation",
         # Gone from OpenSSH; old files still have them.
         "checkmail",
         "keyregenerationinterval",

@@ -62,6 +62,13 @@ class ProcessTransport(Protocol):
         """Deliver from `descriptor` again."""
         ...
 
+    def close_output(self, descriptor: int) -> None:
+        """Close our end of 1 or 2: the child's next write there fails.  Nothing more comes from it.
+
+        Nothing happens on a terminal.
+        """
+        ...
+
     def send_signal(self, number: int) -> None:
         """Send a signal to the process group; nothing happens when the process was reaped."""
         ...

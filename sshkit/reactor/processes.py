@@ -103,7 +103,10 @@ class ProcessTransport:
         """Standard input is closed, as asked."""
 
     def end_broken(self, error: OSError) -> None:
-        """The child reads no more: what is written from now on is dropped."""
+        """The child reads no more: what is written from now on is dropped; who wants to know is told."""
+        closed = getattr(self._protocol, "input_closed", None)
+        if closed is not None:
+            closed()
 
     def _exited(self, status: ExitStatus) -> None:
         self.exit_status = status
@@ -138,6 +141,12 @@ class ProcessTransport:
         end = self._outputs.get(descriptor)
         if end is not None:
             end.resume()
+
+    def close_output(self, descriptor: int) -> None:
+        """Close our end of an output, unless it is a terminal's."""
+        end = self._outputs.get(descriptor)
+        if end is not None and end is not self._master:
+            end.close()
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the process group."""

@@ -11,7 +11,7 @@ from sshkit_keys.text import printable, quoted
 from sshkit.config.parser import ConfigError, Setting
 from sshkit.server.accounts import Account, AccountError, LoginRules, SystemUsers
 from sshkit.server.commands import LoginSessions
-from sshkit.server.forward_policy import ForwardPolicy
+from sshkit.server.forward_policy import ForwardPolicy, X11Policy
 from sshkit.server.limits import MaxStartups
 from sshkit.server.server import Settings
 from sshkit.server.system_passwords import PasswordsUnavailable
@@ -142,7 +142,12 @@ class Planner:
     def _forwards(self) -> ForwardPolicy | None:
         options = self.options
         tcp, unix = options.allow_tcp_forwarding.value, options.allow_stream_local_forwarding.value
-        if options.disable_forwarding.value or (tcp == unix == "no"):
+        agent, x11, tunnel = (
+            options.allow_agent_forwarding.value,
+            options.x11_forwarding.value,
+            options.permit_tunnel.value,
+        )
+        if options.disable_forwarding.value or (tcp == unix == tunnel == "no" and not agent and not x11):
             return None
         return ForwardPolicy(
             open_tcp=tcp in ("yes", "local"),
@@ -154,6 +159,20 @@ class Planner:
             permit_listen=options.permit_listen.value,
             bind_mask=options.stream_local_bind_mask.value,
             unlink=options.stream_local_bind_unlink.value,
+            agent=agent,
+            x11=self._x11() if x11 else None,
+            tunnel=tunnel,
+        )
+
+    def _x11(self) -> X11Policy:
+        from sshkit.server.login_environment import own_variables
+
+        options = self.options
+        return X11Policy(
+            display_offset=options.x11_display_offset.value,
+            use_localhost=options.x11_use_localhost.value,
+            xauth=options.xauth_location.value,
+            environment=own_variables(self.account),
         )
 
     def _algorithms(self) -> Algorithms:

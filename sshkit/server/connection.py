@@ -11,9 +11,10 @@ from sshkit_keys.text import printable
 
 from sshkit.deferred import Deferred, Failure, maybe_deferred
 from sshkit.server.session import SessionSetup
-from sshkit.ssh.authentication.server import Questions, ServerAuthentication
 from sshkit.ssh.authentication.methods.public_key import HOST_BOUND_EXTENSION
+from sshkit.ssh.authentication.server import Questions, ServerAuthentication
 from sshkit.ssh.authentication.verdicts import Grant, Partial, PasswordExpired, Verdict
+from sshkit.ssh.channels.session import NO_MORE_SESSIONS
 from sshkit.ssh.connection.connection import Connection
 from sshkit.ssh.connection.keepalive import Keepalive
 from sshkit.ssh.errors import ChannelOpenFailed, RemoteProtocolError
@@ -54,6 +55,7 @@ class ServerConnection:
         "_refusal",
         "_seen",
         "_sessions",
+        "_sessions_over",
         "grant",
         "layer",
         "server",
@@ -69,6 +71,7 @@ class ServerConnection:
         self._forwards: ServerForwards | None = None
         self._keepalive: Keepalive | None = None
         self._sessions = 0
+        self._sessions_over = False
         self._seen = 0  # bytes in both directions when it was last looked at
         self._passed: tuple[str, tuple[str, ...]] = ("", ())  # methods of the chain that a user has done
         self._refusal = ""  # why the request in work was refused, for the log
@@ -101,6 +104,21 @@ class ServerConnection:
         """Sessions may have a terminal: the server's settings and the key's options allow it."""
         options = self.grant.options if self.grant is not None else None
         return self.server.settings.permit_terminal and getattr(options, "permit_terminal", True)
+
+    @property
+    def permits_agent(self) -> bool:
+        """Sessions may use the client's agent: the policy and the key's options allow it."""
+        policy = self.server.settings.forwards
+        options = self.grant.options if self.grant is not None else None
+        return policy is not None and policy.agent and getattr(options, "permit_agent_forwarding", True)
+
+    @property
+    def permits_x11(self) -> bool:
+        """Sessions may have a display at the client: the policy and the key's options allow it."""
+        policy = self.server.settings.forwards
+        options = self.grant.options if self.grant is not None else None
+        allowed = policy is not None and policy.x11 is not None
+        return allowed and getattr(options, "permit_x11_forwarding", True)
 
     def addresses(self) -> tuple[str, int, str, int]:
         """Return host and port of the client, then of this side; "UNKNOWN" and 65535 where there is none."""
@@ -259,10 +277,12 @@ class ServerConnection:
     def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol | Deferred[ChannelProtocol]":
         settings = self.server.settings
         if kind != "session":
-            known = kind in ("direct-tcpip", "direct-streamlocal@openssh.com")
+            known = kind in ("direct-tcpip", "direct-streamlocal@openssh.com", "tun@openssh.com")
             if known and settings.forwards is not None:
                 return self.forwards.channel_requested(kind, body)
             raise ChannelOpenFailed(1 if known else 3, f"{printable(kind)} is not offered")
+        if self._sessions_over:
+            raise RemoteProtocolError("a further session was asked for after no-more-sessions@openssh.com")
         if self._sessions >= settings.max_sessions:
             raise ChannelOpenFailed(4, f"{settings.max_sessions} sessions are open")
         self._sessions += 1
@@ -272,11 +292,16 @@ class ServerConnection:
         """Serve requests for forwards; refuse all others, which is also the answer that a keepalive wants."""
         if self.server.settings.forwards is not None and kind in FORWARD_REQUESTS:
             return self.forwards.global_requested(kind, body)
+        if kind == NO_MORE_SESSIONS and not body:
+            self._sessions_over = True
+            return b""
         return None
 
     def channel_ended(self, channel: "Channel") -> None:
         if channel.kind == "session":
             self._sessions -= 1
+            if self._forwards is not None:
+                self._forwards.session_ended(channel)
 
     @property
     def forwards(self) -> "ServerForwards":

@@ -3,7 +3,7 @@
 What a key's line or certificate forbids is forbidden beside it; both have to allow a forward (R28).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,6 +22,15 @@ class ForwardRequest(NamedTuple):
     place: "Place"
 
 
+class X11Policy(NamedTuple):
+    """How displays of clients are served."""
+
+    display_offset: int = 10  #: the first number that is tried
+    use_localhost: bool = True  #: listen at loopback addresses only
+    xauth: str = "/usr/bin/xauth"  #: the program that files cookies; "none": nobody does
+    environment: Mapping[str, str] | None = None  #: of that program; None: this process' own
+
+
 class ForwardPolicy(NamedTuple):
     """What every client of a server may forward.  The default is all, on loopback addresses."""
 
@@ -38,6 +47,9 @@ class ForwardPolicy(NamedTuple):
     unlink: bool = False  #: a socket that lies where one is to be made is removed
     max_listeners: int = 64  #: a connection
     max_connections: int = 512  #: open at once, a connection
+    agent: bool = True  #: sessions may use the client's agent
+    x11: "X11Policy | None" = None  #: sessions may have a display at the client; None: not
+    tunnel: Literal["no", "yes", "point-to-point", "ethernet"] = "no"  #: packets of network devices
     permit: Callable[[ForwardRequest], bool] | None = None  #: asked last; an exception is a no
 
 

@@ -20,30 +20,50 @@ from sshkit.forwarding.addresses import (
     tcp_place,
     unix_place,
 )
-from sshkit.forwarding.connecting import connect_channel
-from sshkit.forwarding.errors import ForwardRefused, InvalidAddress
+from sshkit.forwarding.connecting import CONNECT_FAILED, connect_channel
+from sshkit.forwarding.errors import ForwardRefused, InvalidAddress, NoTunnel
 from sshkit.forwarding.listening import Arrival, ChannelSource, listen
 from sshkit.forwarding.permits import permits_listen, permits_open
 from sshkit.forwarding.pump import Tally
+from sshkit.forwarding.tun import ANY_UNIT, ETHERNET, MAX_UNIT, MODES, Tunnel, TunOpen, open_device
+from sshkit.forwarding.tun import KIND as TUNNEL
 from sshkit.server.forward_policy import ForwardPolicy, ForwardRequest
 from sshkit.ssh.channels import direct_tcpip, forwarded_tcpip, streamlocal
 from sshkit.ssh.errors import ChannelOpenFailed
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Listener, Reactor
+    from sshkit.opening import Opening
+    from sshkit.server.agent_forwarding import AgentSocket
     from sshkit.server.connection import ServerConnection
+    from sshkit.server.x11 import X11Display
+    from sshkit.ssh.agent.client import AgentClient
+    from sshkit.ssh.channels.x11 import X11Request
+    from sshkit.ssh.connection.channel import Channel
     from sshkit.ssh.connection.connection import Connection
     from sshkit.ssh.connection.protocol import ChannelProtocol
 
 PROHIBITED = 1  #: RFC 4250 section 4.3
-OPENS = (direct_tcpip.KIND, streamlocal.DIRECT)
+MAX_TUNNELS = 8  #: a connection
+OPENS = (direct_tcpip.KIND, streamlocal.DIRECT, TUNNEL)
 REQUESTS = (forwarded_tcpip.FORWARD, forwarded_tcpip.CANCEL, streamlocal.FORWARD, streamlocal.CANCEL)
 
 
 class ServerForwards:
     """All forwards of one client."""
 
-    __slots__ = ("_connection", "_ended", "_listeners", "_owner", "_policy", "_reactor", "tally")
+    __slots__ = (
+        "_agent",
+        "_connection",
+        "_displays",
+        "_ended",
+        "_listeners",
+        "_owner",
+        "_policy",
+        "_reactor",
+        "_tunnels",
+        "tally",
+    )
 
     def __init__(self, owner: "ServerConnection", connection: "Connection", policy: ForwardPolicy) -> None:
         self._owner = owner
@@ -53,12 +73,17 @@ class ServerForwards:
         # By what the client names them; None where binding is under way.
         self._listeners: dict[Place, Listener | None] = {}
         self._ended = False
+        self._agent: AgentSocket | None = None
+        self._displays: dict[int, X11Display] = {}  # by the number of the session's channel
+        self._tunnels: set[Tunnel] = set()
         self.tally = Tally(policy.max_connections)
 
     # What the client asks for.
 
     def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol | Deferred[ChannelProtocol]":
         """Connect a direct channel to its destination, or raise ChannelOpenFailed."""
+        if kind == TUNNEL:
+            return self._tunnel(body)
         try:
             if kind == direct_tcpip.KIND:
                 wanted = direct_tcpip.DirectTcpip.decode(body)
@@ -95,9 +120,66 @@ class ServerForwards:
             self._log("info", f"a listening socket was refused: {error}")
             return None
 
+    # What sessions ask for, which were granted it.
+
+    @property
+    def agent_path(self) -> str:
+        """The socket by which processes reach the client's agent; "" where none can be made."""
+        if self._agent is None and not self._ended:
+            from sshkit.server.agent_forwarding import AgentSocket
+
+            def failed(failure: Failure) -> None:
+                self._log("error", f"no socket for the agent: {printable(str(failure.exception))}")
+
+            try:
+                self._agent = AgentSocket(self._connection, self._reactor, failed)
+            except OSError as error:
+                self._log("error", f"no socket for the agent: {error.strerror}")
+        return "" if self._agent is None else self._agent.path
+
+    def open_agent(self) -> "Opening[AgentClient]":
+        """Open a channel to the client's agent."""
+        from sshkit.server.agent_forwarding import open_agent
+
+        return open_agent(self._connection, self._reactor)
+
+    def open_display(self, wanted: "X11Request", session: "Channel") -> "Deferred[X11Display]":
+        """Make a display for a session; fails with NoDisplay."""
+        from sshkit.server.x11 import X11Display
+
+        policy = self._policy.x11
+        assert policy is not None
+        display = X11Display(
+            self._connection, self._reactor, policy, wanted, lambda text: self._log("info", text)
+        )
+        self._displays[session.number] = display
+
+        def failed(failure: Failure) -> Failure:
+            display.close()
+            self._log("info", f"no display for the session: {printable(str(failure.exception))}")
+            return failure
+
+        return display.open().add_callbacks(lambda _: display, failed)
+
+    def session_ended(self, session: "Channel") -> None:
+        """Take a session's display back."""
+        display = self._displays.get(session.number)
+        if display is not None:
+            display.close()
+            if not display.tally.open:
+                del self._displays[session.number]
+
+    # The end.
+
     def ended(self) -> None:
         """Close everything: the connection has ended."""
         self._ended = True
+        if self._agent is not None:
+            self._agent.close()
+        for display in self._displays.values():
+            display.abort()
+        for tunnel in tuple(self._tunnels):
+            tunnel.close()
         listeners, self._listeners = self._listeners, {}
         for listener in listeners.values():
             if listener is not None:
@@ -105,6 +187,30 @@ class ServerForwards:
         self.tally.abort_all()
 
     # Inside.
+
+    def _tunnel(self, body: bytes) -> Tunnel:
+        """Open a device for the client, or raise ChannelOpenFailed."""
+        wanted = TunOpen.decode(body)
+        allowed = self._policy.tunnel
+        options = self._owner.grant.options if self._owner.grant is not None else None
+        if wanted.mode not in MODES.values() or allowed not in (
+            "yes",
+            "ethernet" if wanted.mode == ETHERNET else "point-to-point",
+        ):
+            raise ChannelOpenFailed(PROHIBITED, "tunnels of this kind are not permitted")
+        if not getattr(options, "permit_port_forwarding", True) or len(self._tunnels) >= MAX_TUNNELS:
+            raise ChannelOpenFailed(PROHIBITED, "a tunnel is not permitted")
+        if wanted.unit > MAX_UNIT and wanted.unit != ANY_UNIT:
+            raise ChannelOpenFailed(PROHIBITED, "there is no such device")
+        try:
+            fd, name = open_device(wanted.mode, None if wanted.unit == ANY_UNIT else wanted.unit)
+        except NoTunnel as error:
+            self._log("info", f"no tunnel: {error}")
+            raise ChannelOpenFailed(CONNECT_FAILED, "the device cannot be opened") from None
+        self._log("info", f"tunnel {name} for the client")
+        tunnel = Tunnel(self._reactor, wanted.mode, fd, name, self._tunnels.discard)
+        self._tunnels.add(tunnel)
+        return tunnel
 
     def _listen(self, place: Place) -> "Deferred[bytes]":
         if place in self._listeners:

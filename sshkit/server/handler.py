@@ -14,7 +14,9 @@ from sshkit.ssh.errors import ChannelClosed, ConnectionLost
 
 if TYPE_CHECKING:
     from sshkit.interfaces import TerminalSize
+    from sshkit.opening import Opening
     from sshkit.server.connection import ServerConnection
+    from sshkit.ssh.agent.client import AgentClient
 
 Handler = Callable[["Session"], "Awaitable[int | None] | Deferred[int | None] | int | None"]
 
@@ -22,13 +24,24 @@ Handler = Callable[["Session"], "Awaitable[int | None] | Deferred[int | None] | 
 class Session(Program):
     """One session, as its handler sees it."""
 
-    __slots__ = ("_gone", "_handler", "_on_resize", "_on_signal", "_running", "stderr", "stdin", "stdout")
+    __slots__ = (
+        "_gone",
+        "_handler",
+        "_on_break",
+        "_on_resize",
+        "_on_signal",
+        "_running",
+        "stderr",
+        "stdin",
+        "stdout",
+    )
 
     def __init__(self, request: SessionRequest, handler: Handler) -> None:
         super().__init__(request)
         self._handler = handler
         self._running: Deferred[Any] | None = None
         self._gone: BaseException | None = None  # why the streams failed
+        self._on_break: Callable[[int], object] | None = None
         self._on_resize: Callable[[TerminalSize], object] | None = None
         self._on_signal: Callable[[str], object] | None = None
         self.stdin = StreamReader(self._changed)
@@ -64,6 +77,23 @@ class Session(Program):
     def connection(self) -> "ServerConnection":
         """The connection of this session."""
         return self.request.connection
+
+    @property
+    def display(self) -> str:
+        """The value for DISPLAY of programs that draw at the client; "" where it offers none."""
+        return self.request.display
+
+    def agent(self) -> "Opening[AgentClient]":
+        """Open the client's agent: await it, or ``async with``.  NoAgent where the client offers none."""
+        if not self.request.agent_wanted:
+            from sshkit.forwarding.errors import NoAgent
+
+            raise NoAgent("the client has not offered its agent, or may not")
+        return self.connection.forwards.open_agent()
+
+    def on_break(self, callback: Callable[[int], object]) -> None:
+        """Call `callback(milliseconds)` when the client sends a BREAK."""
+        self._on_break = callback
 
     def on_resize(self, callback: "Callable[[TerminalSize], object]") -> None:
         """Call `callback(size)` when the client's window changes."""
@@ -101,6 +131,14 @@ class Session(Program):
     def resized(self, size: "TerminalSize") -> None:
         if self._on_resize is not None:
             self._on_resize(size)
+
+    def break_received(self, milliseconds: int) -> None:
+        if self._on_break is not None:
+            self._on_break(milliseconds)
+
+    def output_refused(self) -> None:
+        self._gone = gone = ChannelClosed("the client takes no more output")
+        self.stdout.refuse(gone)
 
     def signal_received(self, name: str) -> None:
         if self._on_signal is not None:

@@ -18,6 +18,19 @@ ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAIL_FOLDER = "/var/mail"
 
 
+def own_variables(account: "Account") -> dict[str, str]:
+    """Return the variables that belong to the account, and to no session."""
+    name = account.name
+    return {
+        "USER": name,
+        "LOGNAME": name,
+        "HOME": account.home,
+        "PATH": USER_PATH if account.uid else ROOT_PATH,
+        "MAIL": f"{MAIL_FOLDER}/{name}",
+        "SHELL": account.shell,
+    }
+
+
 def login_environment(
     account: "Account",
     request: "SessionRequest",
@@ -26,15 +39,7 @@ def login_environment(
 ) -> dict[str, str]:
     """Return the variables for one process; `extra` is the configuration's SetEnv, which overrules."""
     environment = dict(request.environment)
-    name = account.name
-    environment.update(
-        USER=name,
-        LOGNAME=name,
-        HOME=account.home,
-        PATH=USER_PATH if account.uid else ROOT_PATH,
-        MAIL=f"{MAIL_FOLDER}/{name}",
-        SHELL=account.shell,
-    )
+    environment.update(own_variables(account))
     zone = os.environ.get("TZ")
     if zone is not None:
         environment["TZ"] = zone
@@ -45,6 +50,12 @@ def login_environment(
     environment["SSH_CONNECTION"] = f"{client_host} {client_port} {host} {port}"
     if request.terminal is not None:
         environment["TERM"] = request.terminal.name or "dumb"
+    if request.display:
+        environment["DISPLAY"] = request.display
+    if request.agent_wanted:
+        agent = request.connection.forwards.agent_path
+        if agent:
+            environment["SSH_AUTH_SOCK"] = agent
     if original_command is not None:
         environment["SSH_ORIGINAL_COMMAND"] = original_command
     return environment

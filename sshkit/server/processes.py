@@ -28,7 +28,7 @@ OTHER_SIGNAL = "SIG@openssh.com"
 class ProcessProgram(Program):
     """The channel's side: what the client sends goes to the process."""
 
-    __slots__ = ("_open_outputs", "_paused", "_process", "_reactor", "_side", "_status")
+    __slots__ = ("_open_outputs", "_output_gone", "_paused", "_process", "_reactor", "_side", "_status")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class ProcessProgram(Program):
         super().__init__(request)
         terminal = request.terminal
         self._open_outputs = 2 if terminal is None else 1
+        self._output_gone = False
         self._paused = False
         self._status: ExitStatus | None = None
         self._reactor = reactor
@@ -83,7 +84,16 @@ class ProcessProgram(Program):
     def signal_received(self, name: str) -> None:
         import signal
 
-        self._process.send_signal(signal.Signals[f"SIG{name}"])
+        number = getattr(signal, f"SIG{name}", None)
+        if number is not None:  # Linux has no SIGINFO
+            self._process.send_signal(number)
+
+    def output_refused(self) -> None:
+        """Let the next write to standard output fail, as if whoever reads there had gone."""
+        if self.request.terminal is None and not self._output_gone:
+            self._output_gone = True
+            self._process.close_output(1)
+            self.output_closed()
 
     def channel_closed(self, error: BaseException | None) -> None:
         self._ended = True
@@ -95,6 +105,10 @@ class ProcessProgram(Program):
         process.close()
 
     # Called by the other side.
+
+    def input_closed(self) -> None:
+        """Tell the client that the process reads no more."""
+        self.refuse_input()
 
     def output_closed(self) -> None:
         """Finish if that was all.
@@ -160,6 +174,10 @@ class ProcessSide:
     def output_closed(self, descriptor: int) -> None:
         """Count it."""
         self._program.output_closed()
+
+    def input_closed(self) -> None:
+        """Standard input is closed."""
+        self._program.input_closed()
 
     def pause_writing(self) -> None:
         """Standard input is full: stop the client."""

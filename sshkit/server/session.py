@@ -8,18 +8,28 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from sshkit_keys.errors import SSHKitError
+
+from sshkit.deferred import Deferred
 from sshkit.interfaces import TerminalSize
+from sshkit.ssh.channels.agent import REQUEST as AGENT_REQUEST
 from sshkit.ssh.channels.session import (
+    END_OF_WRITE,
+    INFO,
     SIGNALS,
+    BreakRequest,
     EnvRequest,
     ExecRequest,
     ExitSignal,
     ExitStatus,
+    FlowControl,
     PtyRequest,
     SignalRequest,
     SubsystemRequest,
     WindowChange,
 )
+from sshkit.ssh.channels.x11 import REQUEST as X11_REQUEST
+from sshkit.ssh.channels.x11 import X11Request
 from sshkit.ssh.connection.protocol import ChannelProtocol
 
 if TYPE_CHECKING:
@@ -48,7 +58,16 @@ class Terminal:
 class SessionRequest:
     """What a client asked for; given to whoever starts the program."""
 
-    __slots__ = ("channel", "command", "connection", "environment", "subsystem", "terminal")
+    __slots__ = (
+        "agent_wanted",
+        "channel",
+        "command",
+        "connection",
+        "display",
+        "environment",
+        "subsystem",
+        "terminal",
+    )
 
     def __init__(self, connection: "ServerConnection", channel: "Channel") -> None:
         self.connection = connection
@@ -57,6 +76,8 @@ class SessionRequest:
         self.subsystem: str | None = None
         self.terminal: Terminal | None = None
         self.environment: dict[str, str] = {}
+        self.agent_wanted = False  #: the client's agent may be used
+        self.display = ""  #: a value for DISPLAY: a display at the client
 
 
 StartProgram = Callable[[SessionRequest], "Program | None"]
@@ -79,7 +100,22 @@ class Program(ChannelProtocol):
         """The terminal has a new size."""
 
     def signal_received(self, name: str) -> None:
-        """The client sent a signal; `name` is one of RFC 4254 section 6.10."""
+        """The client sent a signal; `name` is one of RFC 4254 section 6.10, or INFO."""
+
+    def break_received(self, milliseconds: int) -> None:
+        """The client sent a BREAK (RFC 4335); it is granted where there is a terminal."""
+
+    def output_refused(self) -> None:
+        """The client takes no more output (eow@openssh.com)."""
+
+    def refuse_input(self) -> None:
+        """Tell the client that nothing more is read (eow@openssh.com)."""
+        if not self._ended:
+            self.channel.notify(END_OF_WRITE)
+
+    def set_flow_control(self, client_can_do: bool) -> None:
+        """Tell the client whether it may stop and start the output itself (RFC 4254 section 6.8)."""
+        self.channel.notify("xon-xoff", FlowControl(client_can_do).encode())
 
     def exit(self, status: int) -> None:
         """Tell the client how it ended, and close."""
@@ -98,9 +134,15 @@ class Program(ChannelProtocol):
             return True
         if kind == "signal":
             name = SignalRequest.decode(body).name
-            if name in SIGNALS:
-                self.signal_received(name)
+            if name in SIGNALS or name == INFO:
+                self.signal_received(name.partition("@")[0])
                 return True
+        if kind == "break":
+            self.break_received(BreakRequest.decode(body).length)
+            return self.request.terminal is not None
+        if kind == END_OF_WRITE and not body:
+            self.output_refused()
+            return True
         return False
 
     def request_granted(self, kind: str) -> None:
@@ -118,7 +160,7 @@ class Program(ChannelProtocol):
 class SessionSetup(ChannelProtocol):
     """A session before its program."""
 
-    __slots__ = ("_accept_env", "_connection", "_request", "_start", "_variables")
+    __slots__ = ("_accept_env", "_busy", "_connection", "_ended", "_request", "_start", "_variables")
 
     def __init__(
         self, connection: "ServerConnection", start: StartProgram, accept_env: tuple[str, ...]
@@ -128,6 +170,8 @@ class SessionSetup(ChannelProtocol):
         self._accept_env = accept_env
         self._variables = 0
         self._request: Any = None
+        self._busy: Deferred[None] | None = None  # while a display is made; other requests wait
+        self._ended = False  # the client sends nothing more
 
     def channel_opened(self, channel: "Channel", body: bytes) -> None:
         self._request = SessionRequest(self._connection, channel)
@@ -135,7 +179,32 @@ class SessionSetup(ChannelProtocol):
     def data_received(self, data: memoryview) -> None:
         """Drop it: nothing runs yet that could read it."""
 
-    def request_received(self, kind: str, body: bytes) -> bool:
+    def eof_received(self) -> None:
+        self._ended = True
+
+    def request_received(self, kind: str, body: bytes) -> "bool | Deferred[bool]":
+        busy = self._busy
+        if busy is None:
+            return self._decide(kind, body)
+        later: Deferred[bool] = Deferred()
+
+        def decide(_: None) -> None:
+            channel = self._request.channel
+            try:
+                if channel.protocol is self:
+                    decided = not channel.is_closing() and self._decide(kind, body)
+                else:
+                    decided = channel.protocol.request_received(kind, body)
+            except SSHKitError as error:
+                later.errback(error)
+                return
+            # A second request for a display is refused at once, so nothing of this waits.
+            later.callback(bool(decided))
+
+        busy.add_callback(decide)
+        return later
+
+    def _decide(self, kind: str, body: bytes) -> "bool | Deferred[bool]":
         request: SessionRequest = self._request
         if kind == "env":
             return self._set_variable(EnvRequest.decode(body))
@@ -158,7 +227,43 @@ class SessionSetup(ChannelProtocol):
                 change.columns, change.rows, change.pixel_width, change.pixel_height
             )
             return True
+        if kind == AGENT_REQUEST and not body:
+            request.agent_wanted = self._connection.permits_agent
+            return request.agent_wanted
+        if kind == X11_REQUEST and self._connection.permits_x11:
+            wanted = X11Request.decode(body)
+            return not request.display and self._busy is None and self._open_display(wanted)
         return False
+
+    def _open_display(self, wanted: X11Request) -> "bool | Deferred[bool]":
+        """Make a display; what the client asks for meanwhile waits, so that the program finds it."""
+        from sshkit.server.x11 import is_valid
+
+        if not is_valid(wanted):
+            return False
+        request: SessionRequest = self._request
+        channel = request.channel
+        busy: Deferred[None] = Deferred()
+        self._busy = busy
+        channel.pause_reading()
+        answer: Deferred[bool] = Deferred()
+
+        def opened(display: Any) -> None:
+            request.display = display.name
+            settled(True)
+
+        def settled(ok: bool) -> None:
+            answer.callback(ok)
+            busy.callback(None)
+            self._busy = None
+            if not channel.is_closing():
+                if self._ended and channel.protocol is not self:
+                    channel.protocol.eof_received()
+                channel.resume_reading()
+
+        opening = self._connection.forwards.open_display(wanted, channel)
+        opening.add_callbacks(opened, lambda _: settled(False))
+        return answer
 
     def _run(self) -> bool:
         request: SessionRequest = self._request

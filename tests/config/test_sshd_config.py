@@ -270,7 +270,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 
 def test_what_has_no_effect_is_noted_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "main"
-    path.write_text("X11Forwarding yes\nUsePAM no\n")
+    path.write_text("PrintMotd yes\nUsePAM no\n")
     options = read_server_config(str(path), ["", "# nothing"])
     options.check()
-    assert options.notes == [f"{path}:1: X11Forwarding has no effect in this server"]
+    assert options.notes == [f"{path}:1: PrintMotd has no effect in this server"]

@@ -133,7 +133,12 @@ def test_forwards_are_served_as_sshd_serves_them(key: str) -> None:
     assert plan(own_key=key).settings.forwards == ForwardPolicy()
     assert plan("DisableForwarding yes", own_key=key).settings.forwards is None
     both = ("AllowTcpForwarding no", "AllowStreamLocalForwarding no")
-    assert plan(*both, own_key=key).settings.forwards is None
+    assert plan(*both, "AllowAgentForwarding no", own_key=key).settings.forwards is None
+    agent_only = plan(*both, own_key=key).settings.forwards
+    assert agent_only is not None
+    assert agent_only.agent
+    assert not agent_only.open_tcp
+    assert agent_only.x11 is None
     made = plan(
         "AllowTcpForwarding local",
         "AllowStreamLocalForwarding remote",
@@ -155,3 +160,15 @@ def test_forwards_are_served_as_sshd_serves_them(key: str) -> None:
         bind_mask=0o117,
         unlink=True,
     )
+
+
+def test_displays_and_tunnels_are_served_as_sshd_serves_them(key: str) -> None:
+    lines = ("X11Forwarding yes", "X11DisplayOffset 50", "X11UseLocalhost no", "XAuthLocation none")
+    forwards = plan(*lines, "PermitTunnel ethernet", own_key=key).settings.forwards
+    assert forwards is not None
+    assert forwards.tunnel == "ethernet"
+    x11 = forwards.x11
+    assert x11 is not None
+    assert (x11.display_offset, x11.use_localhost, x11.xauth) == (50, False, "none")
+    assert x11.environment is not None
+    assert x11.environment["HOME"]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sshkit_keys.errors import SSHKitError
 
-from sshkit.deferred import Deferred, succeed
+from sshkit.deferred import Deferred, fail, succeed
 from sshkit.ssh.connection.channel import Channel
 from sshkit.ssh.errors import ChannelClosed, LocalProtocolError
 
@@ -210,18 +210,21 @@ class StreamReader:
 class StreamWriter:
     """Bytes that go to a channel: standard input of a command, standard output or error of a session."""
 
-    __slots__ = ("_channel", "_extended", "_paused", "_waiters")
+    __slots__ = ("_channel", "_extended", "_paused", "_refused", "_waiters")
 
     def __init__(self, channel: Channel, extended: bool = False) -> None:
         self._channel = channel
         self._extended = extended
         self._paused = False
+        self._refused: BaseException | None = None  # the peer takes no more of this
         self._waiters: list[Deferred[None]] = []
 
     def write(self, data: bytes | bytearray | memoryview | str) -> None:
         """Send bytes, or text as UTF-8.  Does not wait: call `drain` now and then when sending much."""
         if isinstance(data, str):
             data = data.encode()
+        if self._refused is not None:
+            return
         if self._extended:
             self._channel.write_extended(data)
         else:
@@ -233,6 +236,8 @@ class StreamWriter:
             failed: Deferred[None] = Deferred()
             failed.errback(ChannelClosed("the channel is closed"))
             return failed
+        if self._refused is not None:
+            return fail(self._refused)
         if not self._paused:
             return succeed(None)
         waiter: Deferred[None] = Deferred()
@@ -255,6 +260,11 @@ class StreamWriter:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.callback(None)
+
+    def refuse(self, error: BaseException) -> None:
+        """Drop what is written from now on, and let `drain` fail: the peer takes no more of it."""
+        self._refused = error
+        self.fail(error)
 
     def fail(self, error: BaseException) -> None:
         """Wake whoever waits in `drain`, with an error."""
