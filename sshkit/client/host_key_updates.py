@@ -100,8 +100,8 @@ class HostKeyUpdates:
                 key.check_usable()
             except KeyFileError:
                 continue
-            if any(key == other for other in keys):
-                raise RemoteProtocolError("a host key was announced twice")
+            if key in keys:  # a server whose configuration names it twice
+                continue
             if any(name in self.algorithms for name in key.signature_algorithms):
                 keys.append(key)
         return keys
