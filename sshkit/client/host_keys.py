@@ -84,6 +84,7 @@ class HostKeyVerifier:
         self.peer_address: str | None = None  #: the numeric address, to be shown
         self.reason = ""  #: why the key was accepted, for people
         self.key_changed = False  #: a changed key was let pass (policy "off"): no password is safe there
+        self.learns = False  #: unknown keys are written down under the policy "off" as well
         self.files = [os.path.expanduser(os.fspath(path)) for path in files]
         self.global_files = [os.path.expanduser(os.fspath(path)) for path in global_files]
         self.policy = policy
@@ -304,10 +305,10 @@ class HostKeyVerifier:
         return True
 
     def _unknown(self, key: "PublicKey", name: str, described: str) -> "Deferred[None] | None":
-        if self.policy == "off":
+        if self.policy == "off" and not self.learns:
             self.reason = "unknown, and not checked"
             return None
-        if self.policy == "accept-new":
+        if self.policy in ("accept-new", "off"):
             self.reason = "unknown until now, and accepted as new"
             self.is_known = True
             self._add(key, name)
