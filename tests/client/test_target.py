@@ -32,5 +32,5 @@ def test_the_algorithms_of_hosts_that_vouch_and_of_authorities_are_obeyed() -> N
 
 @pytest.mark.parametrize("name", ["hostbased_algorithms", "ca_algorithms", "host_key_algorithms"])
 def test_a_name_that_nobody_knows_names_its_line(name: str) -> None:
-    with pytest.raises(ConfigError, match="config:3: .*unknown algorithm 'rot13'"):
+    with pytest.raises(ConfigError, match=r"config:3: .*unknown algorithm 'rot13'"):
         edited(**{name: "rot13"})
