@@ -130,6 +130,7 @@ def make_connection(
         keepalive_count=options.server_alive_count.value,
         methods=methods_of(options) if methods is None else methods,
     )
+    connection.channel_timeouts = options.channel_timeouts.value
     addendum = options.version_addendum.value
     if addendum is not None:
         connection.layer.our_identification = _identification(target, addendum)
@@ -170,6 +171,7 @@ def make_verifier(
         warn=asking.warn,
         hash_names=options.hash_known_hosts.value,
     )
+    verifier.learns = True  # "StrictHostKeyChecking no" adds what it does not know, as ssh does
     direct = not (options.proxy_command.value or options.proxy_jump.value)
     verifier.add_address = options.check_host_ip.value and direct and not alias
     if not verifier.add_address:

@@ -165,6 +165,8 @@ class FileCredentials:
             self._say(f"{path}: {cause}")
             return
         self._read_certificate(f"{path}-cert.pub", explicit=False)
+        if _holds_certificate(f"{path}.pub"):
+            self._read_certificate(f"{path}.pub", explicit=False)
         for certificate, source in self._certificates:
             if certificate.key == found.public:
                 self._offer(Identity(certificate, source, found.private, found.load))
@@ -303,3 +305,13 @@ class TokenKey:
             public = self.key.public
             self._notify(f"Confirm user presence for key {public.label} {public.fingerprint()}\n")
         return self._in_thread(self.key.sign, algorithm, data)
+
+
+def _holds_certificate(path: str) -> bool:
+    """Tell whether a public key's file has the key's certificate in its place, as some lay them."""
+    try:
+        with open(path, "rb") as file:
+            kind = file.read(256).split(b" ", 1)[0]
+    except OSError:
+        return False
+    return kind.endswith(CERTIFICATE_SUFFIX.encode())
