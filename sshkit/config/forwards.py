@@ -98,7 +98,7 @@ def _split(text: str) -> list[tuple[str, bool]] | None:
             inside, bracket, rest = rest[1:].partition("]")
             if not bracket or (rest and not rest.startswith(":")):
                 return None
-            fields.append((inside, False))
+            fields.append((inside, "/" in inside))
         else:
             word, end = _field(rest)
             fields.append((word, "/" in word))
