@@ -29,6 +29,7 @@ PATH = Endpoint(None, 0, "/run/x")
         (LOCAL, "[::1]:8080:[fe80::1]:80", Endpoint("::1", 8080), Endpoint("fe80::1", 80)),
         (LOCAL, "/run/x:host:80", PATH, HOST),
         (LOCAL, "8080:/run/x", Endpoint(None, 8080), PATH),
+        (LOCAL, "8080:[/run/x]", Endpoint(None, 8080), PATH),
         (LOCAL, "::1:8080:/run/x", None, None),
         (LOCAL, "localhost:8080:/run/x", Endpoint("localhost", 8080), PATH),
         (LOCAL, "/run/x:/run/x", PATH, PATH),
