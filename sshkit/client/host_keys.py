@@ -310,7 +310,7 @@ class HostKeyVerifier:
             return None
         if self.policy in ("accept-new", "off"):
             self.reason = "unknown until now, and accepted as new"
-            self.is_known = True
+            self.is_known = self.policy == "accept-new"
             self._add(key, name)
             return None
         if self.policy == "ask" and self.ask is not None:
