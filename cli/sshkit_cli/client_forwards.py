@@ -9,13 +9,14 @@ from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
 from sshkit.config.forwards import DYNAMIC, LOCAL, Endpoint, Forward
-from sshkit.deferred import Deferred, Failure, gather
+from sshkit.deferred import Deferred, Failure, gather, maybe_deferred
 from sshkit.forwarding.errors import ForwardError
 
 if TYPE_CHECKING:
     from sshkit.client.connection import ClientConnection
     from sshkit.client.target import Target
     from sshkit.forwarding.forward import Forward as Running
+    from sshkit.forwarding.tun import Mode, Tunnel
     from sshkit.opening import Opening
 
     from .log import Log
@@ -39,7 +40,10 @@ class Forwards:
         options = self._target.options
         if options.clear_all_forwardings.value:
             return gather()
-        return gather(*[self._configured(setting.value) for setting in options.forwards])
+        waits = [self._configured(setting.value) for setting in options.forwards]
+        if options.tunnel.value != "no":
+            waits.append(self._tunnel(options.tunnel.value, *options.tunnel_device.value))
+        return gather(*waits)
 
     def add(self, wanted: Forward) -> "Deferred[Running]":
         """Start a forward.  Fails with the reason."""
@@ -90,6 +94,26 @@ class Forwards:
         places = None if permit is None else [f"{_host(place)}:{place.port or '*'}" for place in permit]
         return connection.forward_remote_dynamic(_listening(listen), places)
 
+    def _tunnel(self, mode: str, local: int | None, remote: int | None) -> Deferred[None]:
+        def started(tunnel: "Tunnel") -> None:
+            self._log.debug(f"tunnel: {tunnel.name} here")
+
+        def failed(failure: Failure) -> None:
+            error = failure.exception
+            if not isinstance(error, (SSHKitError, OSError)):
+                failure.raise_exception()
+            self._not_there(f"tunnel: {error}", error)
+
+        kind: Mode = "ethernet" if mode == "ethernet" else "point-to-point"
+        opening: Deferred[Tunnel] = maybe_deferred(self._connection.forward_tunnel, local, remote, mode=kind)
+        return opening.add_callbacks(started, failed)
+
+    def _not_there(self, text: str, error: BaseException) -> None:
+        """Tell that a forward is not there, or end for it (ExitOnForwardFailure)."""
+        if self._target.options.exit_on_forward_failure.value:
+            raise ForwardFailed(text) from error
+        self._log.info(f"Warning: {text}")
+
     def _configured(self, wanted: Forward) -> Deferred[None]:
         def started(running: "Running") -> None:
             if wanted.kind not in (LOCAL, DYNAMIC) and not wanted.listen.port and wanted.listen.path is None:
@@ -101,10 +125,7 @@ class Forwards:
             error = failure.exception
             if not isinstance(error, (SSHKitError, OSError)):
                 failure.raise_exception()
-            text = f"{wanted.kind} forward {printable(str(wanted))}: {error}"
-            if self._target.options.exit_on_forward_failure.value:
-                raise ForwardFailed(text) from error
-            self._log.info(f"Warning: {text}")
+            self._not_there(f"{wanted.kind} forward {printable(str(wanted))}: {error}", error)
 
         return self.add(wanted).add_callbacks(started, failed)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sshkit_keys.text import printable
 
-from sshkit.client.process import RUN_TIMEOUT, ClientProcess, Collector, CommandFailed, Result
-from sshkit.client.starting import start_session
+from sshkit.client.process import RUN_TIMEOUT, ClientProcess, Collector, Result
+from sshkit.client.starting import checked, start_session
 from sshkit.deferred import CancelledError, Deferred, Failure, maybe_deferred
 from sshkit.interfaces import TerminalSize
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
@@ -28,6 +28,7 @@ from sshkit.ssh.transport.rekeying import RekeyLimits
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
+    from sshkit.client.channel_timeouts import ChannelTimeouts
     from sshkit.client.dialogue import Dialogue
     from sshkit.client.host_key_updates import HostKeyUpdates
     from sshkit.client.host_keys import HostKeyVerifier
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sshkit.forwarding.client import ClientForwards, StreamHandler
     from sshkit.forwarding.forward import Forward
     from sshkit.forwarding.stream import ForwardStream
+    from sshkit.forwarding.tun import Mode, Tunnel
     from sshkit.forwarding.x11 import X11Forwarding, X11Grant, X11Options
     from sshkit.interfaces import Clock
     from sshkit.opening import Opening
@@ -62,6 +64,7 @@ class ClientConnection:
 
     __slots__ = (
         "_agent_forwarding",
+        "_channel_timeouts",
         "_closed_waiters",
         "_connection",
         "_forwards",
@@ -70,10 +73,10 @@ class ClientConnection:
         "_keepalive_settings",
         "_login_timeout",
         "_login_timer",
-        "_x11_forwarding",
         "address",
         "agent",
         "authentication",
+        "channel_timeouts",
         "clock",
         "credentials",
         "host",
@@ -86,6 +89,7 @@ class ClientConnection:
         "user",
         "verifier",
         "was_let_in",
+        "x11_forwarding",
     )
 
     def __init__(
@@ -125,7 +129,10 @@ class ClientConnection:
         self._connection: Connection | None = None
         self._forwards: ClientForwards | None = None
         self._agent_forwarding: AgentForwarding | None = None
-        self._x11_forwarding: X11Forwarding | None = None
+        #: Patterns of kinds of channels, and the seconds after which one on which nothing moves is closed.
+        self.channel_timeouts: Sequence[tuple[str, float]] = ()
+        self._channel_timeouts: ChannelTimeouts | None = None
+        self.x11_forwarding: X11Forwarding | None = None  #: the displays that the server may use
         self._keepalive: Keepalive | None = None
         self._keepalive_settings = (keepalive, keepalive_count)
         self._closed_waiters: list[Deferred[None]] = []
@@ -201,7 +208,7 @@ class ClientConnection:
         if timeout is not None:
             finished.add_timeout(timeout, self.clock, what=printable(repr(command)))
         if check:
-            return finished.add_callback(_checked)
+            return finished.add_callback(checked)
         return finished
 
     def start(
@@ -349,6 +356,23 @@ class ClientConnection:
         """
         return self.forwards.remote_dynamic(listen, permit, timeout)
 
+    def forward_tunnel(
+        self,
+        local: int | None = None,
+        remote: int | None = None,
+        *,
+        mode: "Mode" = "point-to-point",
+        timeout: float = OPEN_TIMEOUT,
+    ) -> "Deferred[Tunnel]":
+        """Join a network device here with one at the server: tunN, or tapN with the mode "ethernet".
+
+        None takes any device.  Fails with NoTunnel or ChannelOpenFailed; its addresses are others' business.
+        """
+        from sshkit.forwarding.tun import open_tunnel
+
+        opening = open_tunnel(self._require(), self.clock, mode, local, remote)
+        return opening.add_timeout(timeout, self.clock, what="opening a tunnel")
+
     def open_connection(
         self,
         destination: "Address",
@@ -393,17 +417,12 @@ class ClientConnection:
         """
         from sshkit.forwarding.x11 import X11Forwarding, X11Options
 
-        if self._x11_forwarding is None:
+        if self.x11_forwarding is None:
             self._require()
-            self._x11_forwarding = X11Forwarding(self.clock, self.layer.random_bytes)
+            self.x11_forwarding = X11Forwarding(self.clock, self.layer.random_bytes)
         wanted = X11Options() if isinstance(options, bool) else options
-        granted: Deferred[X11Grant] = maybe_deferred(self._x11_forwarding.grant, wanted)
+        granted: Deferred[X11Grant] = maybe_deferred(self.x11_forwarding.grant, wanted)
         return granted
-
-    @property
-    def x11_forwarding(self) -> "X11Forwarding | None":
-        """The displays that the server may use, once `allow_x11` was called."""
-        return self._x11_forwarding
 
     def rekey(self) -> None:
         """Exchange new keys now."""
@@ -489,14 +508,16 @@ class ClientConnection:
         self._login_timer.cancel()
         if self._keepalive is not None:
             self._keepalive.stop()
+        if self._channel_timeouts is not None:
+            self._channel_timeouts.stop()
         if self._connection is not None:
             self._connection.lost(error)
         if self._forwards is not None:
             self._forwards.connection_lost()
         if self._agent_forwarding is not None:
             self._agent_forwarding.connection_lost()
-        if self._x11_forwarding is not None:
-            self._x11_forwarding.connection_lost()
+        if self.x11_forwarding is not None:
+            self.x11_forwarding.connection_lost()
         if not isinstance(error, ClosedByApplication):
             from sshkit.client.steps import remember_steps
 
@@ -512,8 +533,8 @@ class ClientConnection:
         """Refuse, unless it is of a forward that was asked for (R27)."""
         if kind == AGENT_CHANNEL and self._agent_forwarding is not None:
             return self._agent_forwarding.channel_requested()
-        if kind == X11_CHANNEL and self._x11_forwarding is not None:
-            return self._x11_forwarding.channel_requested()
+        if kind == X11_CHANNEL and self.x11_forwarding is not None:
+            return self.x11_forwarding.channel_requested()
         if self._forwards is not None:
             found = self._forwards.channel_requested(kind, body)
             if found is not None:
@@ -546,6 +567,10 @@ class ClientConnection:
         interval, count = self._keepalive_settings
         if interval:
             self._keepalive = Keepalive(self._connection, interval, count)
+        if self.channel_timeouts:
+            from sshkit.client.channel_timeouts import ChannelTimeouts
+
+            self._channel_timeouts = ChannelTimeouts(self._connection, self.clock, self.channel_timeouts)
         self.was_let_in = True
         self.logged_in.callback(self)
 
@@ -570,9 +595,3 @@ class ClientConnection:
         if self._connection is None:
             raise LocalProtocolError("not logged in yet")
         return self._connection
-
-
-def _checked(result: Result) -> Result:
-    if result.exit_status != 0:
-        raise CommandFailed(result)
-    return result

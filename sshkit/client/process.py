@@ -10,7 +10,17 @@ from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
 from sshkit.deferred import Deferred
-from sshkit.ssh.channels.session import ExitSignal, ExitStatus, SignalRequest, WindowChange
+from sshkit.ssh.channels.session import (
+    BREAK_LENGTH,
+    END_OF_WRITE,
+    INFO,
+    BreakRequest,
+    ExitSignal,
+    ExitStatus,
+    FlowControl,
+    SignalRequest,
+    WindowChange,
+)
 from sshkit.ssh.channels.streams import StreamReader, StreamWriter
 from sshkit.ssh.connection.protocol import ChannelProtocol
 from sshkit.ssh.errors import ChannelClosed, LocalProtocolError
@@ -28,7 +38,7 @@ class Result:
     `exit_status` is None where a signal ended it, or where the server never said how it ended.
     """
 
-    __slots__ = ("command", "exit_signal", "exit_status", "stderr", "stdout")
+    __slots__ = ("command", "core_dumped", "exit_message", "exit_signal", "exit_status", "stderr", "stdout")
 
     def __init__(
         self,
@@ -37,8 +47,12 @@ class Result:
         stderr: bytes,
         exit_status: int | None,
         exit_signal: str | None,
+        exit_message: str = "",
+        core_dumped: bool = False,
     ) -> None:
         self.command = command
+        self.exit_message = exit_message  #: what the server said about the signal
+        self.core_dumped = core_dumped
         self.stdout = stdout
         self.stderr = stderr
         self.exit_status = exit_status
@@ -86,9 +100,12 @@ class ClientProcess(ChannelProtocol):
         "_lost",
         "closed",
         "command",
+        "core_dumped",
+        "exit_language",
         "exit_message",
         "exit_signal",
         "exit_status",
+        "flow_control",
         "refused",
         "stderr",
         "stdin",
@@ -106,6 +123,10 @@ class ClientProcess(ChannelProtocol):
         self.exit_status: int | None = None
         self.exit_signal: str | None = None
         self.exit_message = ""
+        self.exit_language = ""  #: of the message, as a tag of RFC 3066
+        self.core_dumped = False
+        #: Whether this side may stop and start the output itself (RFC 4254 section 6.8); None: not said.
+        self.flow_control: bool | None = None
         #: "terminal", "agent", "x11", or the name of a variable: what the server refused.
         self.refused: list[str] = []
         self.closed = False
@@ -155,11 +176,28 @@ class ClientProcess(ChannelProtocol):
 
     def result(self, stdout: bytes = b"", stderr: bytes = b"") -> Result:
         """Return how it ended, with what was read of it."""
-        return Result(self.command, stdout, stderr, self.exit_status, self.exit_signal)
+        return Result(
+            self.command,
+            stdout,
+            stderr,
+            self.exit_status,
+            self.exit_signal,
+            self.exit_message,
+            self.core_dumped,
+        )
 
     def send_signal(self, name: str) -> None:
-        """Send a signal: "TERM", "INT" ... (RFC 4254 section 6.9).  Servers answer nothing."""
-        self.channel.notify("signal", SignalRequest(name.removeprefix("SIG")).encode())
+        """Send a signal: "TERM", "INT" ... (RFC 4254 section 6.9), "INFO".  Servers answer nothing."""
+        name = name.removeprefix("SIG")
+        self.channel.notify("signal", SignalRequest(INFO if name == "INFO" else name).encode())
+
+    def send_break(self, milliseconds: int = BREAK_LENGTH) -> Deferred[None]:
+        """Send a BREAK (RFC 4335); fails with ChannelRequestFailed where there is no line for it."""
+        return self.channel.request("break", BreakRequest(milliseconds).encode())
+
+    def refuse_output(self) -> None:
+        """Tell the server that no more output is taken: a command that writes on gets SIGPIPE (OpenSSH)."""
+        self.channel.notify(END_OF_WRITE)
 
     def resize(self, size: "TerminalSize") -> None:
         """Tell the terminal its new size."""
@@ -204,6 +242,15 @@ class ClientProcess(ChannelProtocol):
             ended = ExitSignal.decode(body)
             self.exit_signal = printable(ended.name)
             self.exit_message = printable(ended.message)
+            self.exit_language = printable(ended.language)
+            self.core_dumped = ended.core_dumped
+            return True
+        if kind == "xon-xoff":
+            self.flow_control = FlowControl.decode(body).client_can_do
+            return True
+        if kind == END_OF_WRITE and self._channel is not None:
+            self.stdin.refuse(ChannelClosed("the command reads no more"))
+            self._channel.write_eof()
             return True
         return False
 
@@ -283,7 +330,8 @@ class Collector(ChannelProtocol):
             status[0] = ExitStatus.decode(body).status
             return True
         if kind == "exit-signal" and status[1] is None:
-            status[1] = printable(ExitSignal.decode(body).name)
+            ended = ExitSignal.decode(body)
+            status[1:] = printable(ended.name), printable(ended.message), ended.core_dumped
             return True
         return False
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sshkit_keys.text import printable
 
-from sshkit.client.process import ClientProcess, Collector
+from sshkit.client.process import ClientProcess, Collector, CommandFailed, Result
 from sshkit.deferred import Deferred, Failure
 from sshkit.interfaces import TerminalSize
 from sshkit.ssh.channels.agent import REQUEST as AGENT_REQUEST
@@ -103,3 +103,10 @@ def _variable(name: str, value: str) -> bytes:
         raise LocalProtocolError(f"{printable(name)!r}: not a variable that can be sent")
     encoded = (text.encode("utf-8", "surrogateescape") for text in (name, value))
     return EnvRequest(*encoded).encode()
+
+
+def checked(result: Result) -> Result:
+    """Return the result of a command that ended with status 0; CommandFailed for another."""
+    if result.exit_status != 0:
+        raise CommandFailed(result)
+    return result

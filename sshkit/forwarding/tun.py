@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from sshkit_keys.errors import WireError
 from sshkit_keys.text import printable
-from sshkit_keys.wire import string
 
+from sshkit.deferred import Deferred, Failure
 from sshkit.forwarding.errors import NoTunnel
 from sshkit.forwarding.pump import Tally
 from sshkit.ssh.connection.protocol import ChannelProtocol
@@ -20,6 +20,7 @@ from sshkit.ssh.messages.record import Record, UInt32, record
 if TYPE_CHECKING:
     from sshkit.interfaces import Reactor
     from sshkit.ssh.connection.channel import Channel
+    from sshkit.ssh.connection.connection import Connection
 
 KIND: Final = "tun@openssh.com"
 POINT_TO_POINT: Final = 1  #: packets of IP
@@ -158,23 +159,42 @@ class Tunnel(ChannelProtocol):
                 self.tally.refused += 1
 
 
+def open_tunnel(
+    connection: "Connection", reactor: Any, mode: str, local: int | None, remote: int | None
+) -> "Deferred[Tunnel]":
+    """Open a device here and ask the server for one; raises NoTunnel, or fails with ChannelOpenFailed."""
+    number = MODES[mode]
+    for unit in (local, remote):
+        if unit is not None and not 0 <= unit <= MAX_UNIT:
+            raise NoTunnel(f"{unit} is no number of a device")
+    fd, name = open_device(number, local)
+    tunnel = Tunnel(reactor, number, fd, name)
+    body = TunOpen(number, ANY_UNIT if remote is None else remote).encode()
+
+    def failed(failure: Failure) -> Failure:
+        tunnel.close()
+        return failure
+
+    return connection.open_channel(KIND, body, tunnel).add_callbacks(lambda _: tunnel, failed)
+
+
 def framed(mode: int, packet: bytes) -> bytes:
-    """Return a packet as it goes over the channel; nothing for what is neither IPv4 nor IPv6."""
+    """Return a packet as it goes over the channel; nothing for what is neither IPv4 nor IPv6.
+
+    PROTOCOL counts the size as part of it, but that is the one of CHANNEL_DATA's own string.
+    """
     if mode == ETHERNET:
-        return string(packet)
+        return packet
     version = packet[0] >> 4
     if version not in (4, 6):
         return b""
-    return string((_IPV4 if version == 4 else _IPV6) + packet)
+    return (_IPV4 if version == 4 else _IPV6) + packet
 
 
 def unframed(mode: int, data: memoryview) -> memoryview:
     """Return the packet of one CHANNEL_DATA; raises WireError."""
-    if len(data) < 4 or int.from_bytes(data[:4], "big") != len(data) - 4:
-        raise WireError(f"a packet of a tunnel that is not all of {len(data)} bytes")
-    packet = data[4:]
     if mode == ETHERNET:
-        return packet
-    if len(packet) < 5 or packet[:4] not in (_IPV4, _IPV6):
+        return data
+    if len(data) < 5 or data[:4] not in (_IPV4, _IPV6):
         raise WireError("a packet of a tunnel without a family of addresses")
-    return packet[4:]
+    return data[4:]
