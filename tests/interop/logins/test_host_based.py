@@ -203,7 +203,7 @@ def test_a_helper_that_is_not_there_or_never_ends(tmp_path: Path, monkeypatch: p
     os.close(writes)
     with pytest.raises(KeysignFailed, match="No such file"):
         call_keysign(str(tmp_path / "none"), reads, b"")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="Bad file descriptor"):
         os.close(reads)  # it was closed already
     slow = tmp_path / "slow"
     slow.write_text("#!/bin/sh\nexec sleep 1000\n")

@@ -347,3 +347,38 @@ def test_a_dialogue_may_go_on_without_a_token() -> None:
     serving.begin()
     assert serving.tell(messages.GSSAPIToken(b"x")) == []
     assert serving.tell(serving.proof()) == [messages.USERAUTH_SUCCESS]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_r10_a_dialogue_that_fails_at_its_end_is_no_login(late: bool) -> None:
+    class Failing(ServerContext):
+        def step(self, token: bytes) -> Any:
+            self.complete = True
+            if late:
+                return fail(LocalProtocolError("no integrity"))
+            raise LocalProtocolError("no integrity")
+
+    class Last(Acceptor):
+        def start(self, mechanism: bytes) -> ServerContext:
+            return Failing(1, False)
+
+    serving = Serving(Realm(Last()))
+    serving.begin()
+    assert serving.tell(messages.GSSAPIToken(b"x")) == [messages.USERAUTH_FAILURE]
+    serving.tell(serving.proof())
+    assert isinstance(serving.owner.lost, RemoteProtocolError)
+    assert serving.policy.asked == []
+
+
+def test_a_late_dialogue_that_says_nothing_and_is_not_complete_is_refused() -> None:
+    class Mute(ServerContext):
+        def step(self, token: bytes) -> Any:
+            return succeed(None)
+
+    class Quiet(Acceptor):
+        def start(self, mechanism: bytes) -> ServerContext:
+            return Mute(1, False)
+
+    serving = Serving(Realm(Quiet()))
+    serving.begin()
+    assert serving.tell(messages.GSSAPIToken(b"x")) == [messages.USERAUTH_FAILURE]

@@ -116,7 +116,10 @@ def take_token(server: "ServerAuthentication", dialogue: ServerDialogue, token: 
         server.enter_dialogue(dialogue)
         return messages.GSSAPIToken(answer).encode() if answer else b""
 
-    reply: Any = server.ask(lambda: dialogue.context.step(token))
+    taken = server.ask(lambda: (awaited(dialogue.context.step(token)),))
+    if taken is None:  # it raised: a refusal, even if the dialogue calls itself complete (R10)
+        return None
+    reply = taken[0]
     if isinstance(reply, Deferred):
         return reply.add_callback(stepped)
     return stepped(reply)
