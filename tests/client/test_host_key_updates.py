@@ -145,8 +145,8 @@ def test_r38_keys_that_are_not_proved_are_not_written(tmp_path: Path, wrong: str
             "strict",
             "authority",
         ),
-        (known_line("host,other", HOST_KEY), "strict", "names others too"),
-        (known_line("*", HOST_KEY), "strict", "names others too"),
+        pytest.param(known_line("host,other", HOST_KEY), "strict", "names others too", id="others"),
+        pytest.param(known_line("*", HOST_KEY), "strict", "names others too", id="everybody"),
     ],
 )
 def test_r38_nothing_is_learnt_where_the_files_do_not_vouch_for_this_host_alone(
