@@ -23,7 +23,10 @@ if TYPE_CHECKING:
         DialogueTimeout,
         Found,
     )
+    from sshkit.client.gssapi import GSSAPI
+    from sshkit.client.host_based import HostBased
     from sshkit.client.host_keys import HostKeyChanged, HostKeyRevoked, HostKeyUnknown
+    from sshkit.client.known_hosts_command import KnownHostsCommandFailed
     from sshkit.client.many import HostOutcome, HostRun, run_on_hosts
     from sshkit.client.process import ClientProcess, CommandFailed, OutputTooLarge, Result
     from sshkit.client.proxy import ProxyFailed
@@ -50,7 +53,9 @@ if TYPE_CHECKING:
     from sshkit.reactor.running import run
     from sshkit.server.connection import LoginTimedOut
     from sshkit.server.forward_policy import ForwardPolicy, ForwardRequest
+    from sshkit.server.gssapi import GSSAPIAcceptor
     from sshkit.server.handler import Session
+    from sshkit.server.host_logins import HostUsers
     from sshkit.server.limits import MaxStartups
     from sshkit.server.server import Server, Settings, serve
     from sshkit.server.sftp import SFTPService
@@ -105,7 +110,8 @@ if TYPE_CHECKING:
     from sshkit.ssh.agent.keyring import Keyring
     from sshkit.ssh.agent.policy import AgentRequest, AuditEvent
     from sshkit.ssh.algorithms import Algorithms
-    from sshkit.ssh.authentication.verdicts import Attempt
+    from sshkit.ssh.authentication.gssapi_package import GSSAPIFailed
+    from sshkit.ssh.authentication.verdicts import Attempt, PasswordExpired
     from sshkit.ssh.channels.streams import StreamOverflow, StreamReader, StreamWriter
     from sshkit.ssh.errors import (
         AuthenticationFailed,
@@ -148,7 +154,10 @@ _HOMES = {
         "DialogueTimeout",
         "Found",
     ),
+    "sshkit.client.gssapi": ("GSSAPI",),
+    "sshkit.client.host_based": ("HostBased",),
     "sshkit.client.host_keys": ("HostKeyChanged", "HostKeyRevoked", "HostKeyUnknown"),
+    "sshkit.client.known_hosts_command": ("KnownHostsCommandFailed",),
     "sshkit.client.many": ("HostOutcome", "HostRun", "run_on_hosts"),
     "sshkit.client.process": ("ClientProcess", "CommandFailed", "OutputTooLarge", "Result"),
     "sshkit.client.proxy": ("ProxyFailed",),
@@ -178,7 +187,10 @@ _HOMES = {
     "sshkit.server.limits": ("MaxStartups",),
     "sshkit.server.server": ("Server", "Settings", "serve"),
     "sshkit.server.sftp": ("SFTPService",),
+    "sshkit.server.gssapi": ("GSSAPIAcceptor",),
+    "sshkit.server.host_logins": ("HostUsers",),
     "sshkit.server.users": ("EveryUser", "Users"),
+    "sshkit.ssh.authentication.gssapi_package": ("GSSAPIFailed",),
     "sshkit.sftp.attributes": ("Attributes",),
     "sshkit.sftp.attributes_v4": ("FullAttributes",),
     "sshkit.sftp.backends.archive": ("ArchiveBackend",),
@@ -235,7 +247,7 @@ _HOMES = {
     "sshkit.ssh.agent.keyring": ("Keyring",),
     "sshkit.ssh.agent.policy": ("AgentRequest", "AuditEvent"),
     "sshkit.ssh.algorithms": ("Algorithms",),
-    "sshkit.ssh.authentication.verdicts": ("Attempt",),
+    "sshkit.ssh.authentication.verdicts": ("Attempt", "PasswordExpired"),
     "sshkit.ssh.channels.streams": ("StreamOverflow", "StreamReader", "StreamWriter"),
     "sshkit.ssh.errors": (
         "AuthenticationFailed",
@@ -263,6 +275,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = ("blocking", "testing")
 
 __all__ = [
+    "GSSAPI",
     "Action",
     "Advice",
     "AgentClient",
@@ -314,16 +327,21 @@ __all__ = [
     "Found",
     "FsspecBackend",
     "FullAttributes",
+    "GSSAPIAcceptor",
+    "GSSAPIFailed",
+    "HostBased",
     "HostKeyChanged",
     "HostKeyNotVerified",
     "HostKeyRevoked",
     "HostKeyUnknown",
     "HostOutcome",
     "HostRun",
+    "HostUsers",
     "InvalidAddress",
     "InvalidDestination",
     "KeyExchangeFailed",
     "Keyring",
+    "KnownHostsCommandFailed",
     "ListenError",
     "LocalBackend",
     "LocalProtocolError",
@@ -336,6 +354,7 @@ __all__ = [
     "MuxProtocolError",
     "NoMaster",
     "OutputTooLarge",
+    "PasswordExpired",
     "PatternError",
     "Progress",
     "ProxyFailed",

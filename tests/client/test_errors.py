@@ -50,6 +50,9 @@ def test_every_error_that_the_library_defines_is_public_or_kept_inside_knowingly
         "LineRefused",
         "NotOffered",
         "PasswordsUnavailable",
+        # Warnings, and lines of the trail of a login:
+        "DNSError",
+        "KeysignFailed",
         # Inside an agent, which answers both with a failure:
         "ConstraintError",
         "Refused",

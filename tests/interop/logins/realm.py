@@ -1,4 +1,4 @@
-"""A Kerberos realm on loopback: a real KDC with files of the test's own, and nothing of the system's touched."""
+"""A Kerberos realm on loopback: a real KDC with files of its own; nothing of the system is touched."""
 
 import os
 import subprocess
