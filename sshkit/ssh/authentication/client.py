@@ -291,6 +291,8 @@ class ClientAuthentication:
         self.layer.take_extensions(payload)
         if self.layer.takes_late_extensions:
             self.layer.takes_late_extensions = False
+            for method in self._methods:
+                method.extensions_came()
             return
         self.layer.set_phase(ONLY_SUCCESS, self)
 

@@ -199,6 +199,23 @@ def test_a_key_that_the_server_takes_no_signature_of_is_not_offered() -> None:
     assert "takes no signature algorithm" in str(outcomes[0])
 
 
+def test_a_key_whose_signatures_the_server_takes_from_this_user_after_all_is_tried_then() -> None:
+    login = Login(Credentials(), accept=False, methods=())
+    login = Login.__new__(Login)
+    Scene.__init__(login, core_is_client=True)
+    credentials = Credentials([identity(RSA_KEY), identity()])
+    login.owner.on_ready = lambda: ClientAuthentication(login.layer, "user", credentials).start()
+    login.propose()
+    login.raw.send(login.raw.serve_init())
+    login.raw.new_keys()
+    login.raw.send(transport.ExtInfo(1, string("server-sig-algs") + string("ssh-ed25519")))
+    login.settle()
+    login.send(ACCEPT)
+    assert b"ssh-ed25519" in login.request().body
+    login.send(transport.ExtInfo(1, string("server-sig-algs") + string("rsa-sha2-512")), refusal("publickey"))
+    assert login.request().body.startswith(boolean(False) + string("rsa-sha2-512"))
+
+
 def test_r12_a_password_is_asked_for_after_each_refusal_until_there_is_none() -> None:
     for late in (False, True):
         words: list[Any] = [(lambda w=w: succeed(w)) if late else w for w in ("a", "b")]

@@ -43,3 +43,6 @@ class ClientMethod:
 
     def restart(self) -> None:
         """Another method was accepted, and more is needed: what was refused before may count now."""
+
+    def extensions_came(self) -> None:
+        """The server said, now that it knows the user, which signatures it takes from him."""

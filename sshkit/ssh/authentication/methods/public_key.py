@@ -126,7 +126,7 @@ class PublicKeyClient(ClientMethod):
     A single identity whose private key is at hand is signed with at once, without asking first.
     """
 
-    __slots__ = ("_accepted", "_identity", "_next", "_signed", "_signer")
+    __slots__ = ("_accepted", "_again", "_identity", "_next", "_passed_over", "_signed", "_signer")
     name = "publickey"
     _identity: "Identity"  # the one that is being tried
 
@@ -136,13 +136,19 @@ class PublicKeyClient(ClientMethod):
         self._signed = False
         self._signer: Signer | None = None
         self._accepted: set[bytes] = set()  # blobs of keys that were a part of what lets in
+        self._passed_over: list[Identity] = []  # the server takes no signature of theirs, as far as it said
+        self._again: list[Identity] = []  # of these, those that it takes after all
 
     def try_next(self) -> bool:
         client = self.client
         identities = client.credentials.identities
-        while self._next < len(identities):
-            self._identity = identity = identities[self._next]
-            self._next += 1
+        while self._again or self._next < len(identities):
+            if self._again:
+                identity = self._again.pop(0)
+            else:
+                identity = identities[self._next]
+                self._next += 1
+            self._identity = identity
             if identity.public.blob in self._accepted:
                 continue
             self._signed = False
@@ -152,6 +158,7 @@ class PublicKeyClient(ClientMethod):
                 client.note(self.name, self.detail(), fault, tried=self)
             elif algorithm is None:
                 missing = "the server takes no signature algorithm of this key"
+                self._passed_over.append(identity)
                 client.note(self.name, self.detail(), missing, tried=self)
             elif len(identities) == 1 and identity.private is not None:
                 self._sign(identity.private)
@@ -181,6 +188,11 @@ class PublicKeyClient(ClientMethod):
 
     def restart(self) -> None:
         self._next = 0
+        self._passed_over, self._again = [], []
+
+    def extensions_came(self) -> None:
+        """Try what was passed over once more: for this user the server may take other signatures."""
+        self._again, self._passed_over = self._passed_over, []
 
     def _fault(self, key: "PublicKey") -> str:
         """Return why a key is not used whatever the server takes, or nothing."""
