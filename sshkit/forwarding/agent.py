@@ -190,9 +190,9 @@ class AgentRelay(ChannelProtocol):
             return
         if self._busy:
             channel.pause_reading()
-        elif channel.reading_paused:
-            channel.resume_reading()
-        elif self._ended:
+            return
+        channel.resume_reading()  # which may bring the next request
+        if self._ended and not self._busy:
             self._close()
 
     def _close(self) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.wire import WireReader
 
-from sshkit.ssh.channels import session
+from sshkit.ssh.channels import session, x11
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.messages import authentication, connection, transport
 from sshkit.ssh.messages.record import Message, Record
@@ -41,7 +41,8 @@ def declared(module: ModuleType) -> list[type[Record]]:
     ]
 
 
-RECORDS = [kind for module in (transport, authentication, connection, session) for kind in declared(module)]
+MODULES = (transport, authentication, connection, session, x11)
+RECORDS = [kind for module in MODULES for kind in declared(module)]
 EVERY_RECORD = pytest.mark.parametrize("kind", RECORDS, ids=[kind.__name__ for kind in RECORDS])
 
 
@@ -55,7 +56,7 @@ def values_of(record: Record) -> list[Any]:
 
 
 def test_all_modules_are_covered() -> None:
-    assert len(RECORDS) == 48
+    assert len(RECORDS) == 58
 
 
 @EVERY_RECORD
