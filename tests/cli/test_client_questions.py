@@ -353,3 +353,111 @@ def test_a_host_key_that_nobody_confirms_is_refused(
     more = ("-o", f"UserKnownHostsFile={known}", "-o", "FingerprintHash=md5")
     assert run_at_terminal(own_terminal, *more, *to_sshd, HOST, "true", script=script) == 255
     assert len(known.read_text().splitlines()) == 1
+
+
+# A password that has run out, and yes or no.
+
+
+class Expired(sshkit.Users):
+    """Ann's password has run out; the new one has to be long."""
+
+    def __init__(self) -> None:
+        super().__init__({"ann": "old one"})
+        self.changed: list[tuple[str, str, str]] = []
+
+    def methods(self) -> tuple[str, ...]:
+        return ("password",)
+
+    def check_password(self, user: str, password: str) -> Any:
+        right = super().check_password(user, password)
+        return sshkit.PasswordExpired("Your password has run out\x1b[2J.") if right else False
+
+    def change_password(self, user: str, old: str, new: str) -> Any:
+        if not super().check_password(user, old):
+            return False
+        if len(new) < 5:
+            return sshkit.PasswordExpired("Longer, please.")
+        self.changed.append((user, old, new))
+        return True
+
+
+@pytest.fixture
+def expired(host_key: PrivateKey, home: Path) -> Iterator[tuple[Expired, Arguments]]:
+    users = Expired()
+    with blocking.serve(
+        "127.0.0.1:0", answer_with_the_users_name, host_keys=[host_key], users=users
+    ) as running:
+        known = home / "known"
+        port = running.address[1]
+        known.write_text(f"[127.0.0.1]:{port} {host_key.public.to_line()}\n")
+        options = ("-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=none")
+        yield users, ("-F", "none", "-p", str(port), *options)
+
+
+def test_a_new_password_is_asked_for_twice(
+    expired: tuple[Expired, Arguments], own_terminal: PtyUser, capfd: pytest.CaptureFixture[str]
+) -> None:
+    users, arguments = expired
+
+    def script(user: PtyUser) -> None:
+        user.expect("ann@127.0.0.1's password: ")
+        user.type("old one\n")
+        # A mismatch is asked again for the new one only; a refusal by the server for everything.
+        for with_old, new, again in ((True, "abc", "xyz"), (False, "abc", "abc"), (True, "abcdef", "abcdef")):
+            if with_old:
+                user.expect("ann@127.0.0.1's old password: ")
+                user.type("old one\n")
+            user.expect("Enter ann@127.0.0.1's new password: ")
+            user.type(f"{new}\n")
+            user.expect("Retype ann@127.0.0.1's new password: ")
+            user.type(f"{again}\n")
+        user.expect("hello ann")
+
+    assert run_at_terminal(own_terminal, *arguments, "ann@127.0.0.1", script=script) == 0
+    assert users.changed == [("ann", "old one", "abcdef")]
+    said = capfd.readouterr().err + own_terminal.everything.decode()
+    assert "run out\\x1b[2J." in said
+    assert "Mismatch; try again, EOF to quit." in said
+    assert "Longer, please." in said
+    assert "abcdef" not in said
+
+
+@pytest.mark.parametrize("answers", [0, 1, 2])
+def test_whoever_gives_no_new_password_is_not_let_in(
+    expired: tuple[Expired, Arguments], own_terminal: PtyUser, answers: int
+) -> None:
+    users, arguments = expired
+
+    def script(user: PtyUser) -> None:
+        user.expect("'s password: ")
+        user.type("old one\n")
+        for question in ("old password: ", "Enter", "Retype")[:answers]:
+            user.expect(question)
+            user.type("something\n")
+        user.expect(("old password: ", "Enter", "Retype")[answers])
+        user.type("\x04")
+
+    assert run_at_terminal(own_terminal, *arguments, "ann@127.0.0.1", script=script) == 255
+    assert users.changed == []
+
+
+@pytest.mark.parametrize(
+    ("body", "yes"),
+    [("echo yes", True), ("exit 0", True), ("echo no", False), ("exit 1", False)],
+)
+def test_a_yes_may_come_from_a_program(home: Path, body: str, yes: bool) -> None:
+    from sshkit_cli.log import Log
+    from sshkit_cli.prompts import Prompter
+    from sshkit_cli.questions import Questions
+
+    from sshkit.client.target import load_target
+    from sshkit.reactor.engines.native import NativeReactor
+
+    reactor: Any = NativeReactor()
+    program = askpass(home, f'test "$SSH_ASKPASS_PROMPT" = confirm || exit 3\n{body}')
+    environment = {**os.environ, "SSH_ASKPASS": program, "SSH_ASKPASS_REQUIRE": "force"}
+    questions = Questions(load_target("host", files=[]), Prompter(reactor, print, environment), Log())
+    try:
+        assert reactor.run_until(questions.confirm("Shall it be?")) is yes
+    finally:
+        reactor.close()
