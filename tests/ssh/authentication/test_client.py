@@ -200,11 +200,15 @@ def test_a_key_that_the_server_takes_no_signature_of_is_not_offered() -> None:
 
 
 def test_a_key_whose_signatures_the_server_takes_from_this_user_after_all_is_tried_then() -> None:
-    login = Login(Credentials(), accept=False, methods=())
     login = Login.__new__(Login)
     Scene.__init__(login, core_is_client=True)
     credentials = Credentials([identity(RSA_KEY), identity()])
-    login.owner.on_ready = lambda: ClientAuthentication(login.layer, "user", credentials).start()
+
+    def begin() -> None:
+        login.layer.takes_late_extensions = True
+        ClientAuthentication(login.layer, "user", credentials).start()
+
+    login.owner.on_ready = begin
     login.propose()
     login.raw.send(login.raw.serve_init())
     login.raw.new_keys()
