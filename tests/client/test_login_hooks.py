@@ -88,12 +88,12 @@ def test_r09_a_password_that_has_run_out_is_no_password_elsewhere(world: World) 
 
     with pytest.raises(sshkit.AuthenticationFailed):
         login(world, Both({"me": "word"}), identities=[], password="word")
+
+    class Fixed(OnlyPasswords):
+        def check_password(self, user: str, password: str) -> Any:
+            return sshkit.PasswordExpired("x")
+
     with pytest.raises(sshkit.AuthenticationFailed):
-
-        class Fixed(OnlyPasswords):
-            def check_password(self, user: str, password: str) -> Any:
-                return sshkit.PasswordExpired("x")
-
         login(world, Fixed(), identities=[], password="word", change_password=lambda prompt: "new")
 
 
