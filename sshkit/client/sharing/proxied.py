@@ -220,10 +220,15 @@ class Handshake:
         if rest:
             layer.data_received(rest)
 
-    def _fail(self, error: BaseException) -> None:
+    def give_up(self, _: object = None) -> None:
+        """Hang up, unless the layer has the socket by now."""
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._transport is not None:
+            self.give_up()
             self._connection.layer.abort(error)
 
 
@@ -237,5 +242,6 @@ def ride(path: str, host: str, user: str, reactor: "Reactor", timeout: float) ->
         return opening
     connection = RidingConnection(host, user, reactor, timeout)
     connection.logged_in.add_callbacks(opening.callback, opening.errback)
-    reactor.adopt_socket(sock, lambda: Handshake(connection))
+    handshake = reactor.adopt_socket(sock, lambda: Handshake(connection))
+    connection.wait_closed().add_callback(handshake.give_up)
     return opening

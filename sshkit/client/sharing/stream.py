@@ -170,7 +170,7 @@ class ControlStream:
             while not (self._paused or self.closed):
                 if not self._step():
                     break
-            if not (self.closed or self._paused or self._buffer or self._wanted) and self._descriptors:
+            if not (self.closed or self._paused or self._wanted) and self._descriptors:
                 raise MuxProtocolError("descriptors that nobody has asked for")
         except Exception as error:
             self._lose(error)

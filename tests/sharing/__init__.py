@@ -1,0 +1,1 @@
+"""Tests of `sshkit.client.sharing`."""
