@@ -1,4 +1,4 @@
-"""Tunnels: packets between a device and a channel, with sockets in the place of devices; real ones as root."""
+"""Tunnels: packets between a device and a channel, with sockets in the place of devices, and real devices."""
 
 import os
 import socket
