@@ -13,7 +13,7 @@ from sshkit_keys.text import printable
 
 from sshkit.client.sharing.errors import MasterRefused, NoMaster, SharingError
 from sshkit.client.sharing.messages import SessionRequest
-from sshkit.client.sharing.place import connect_control, remove_stale
+from sshkit.client.sharing.place import remove_stale
 from sshkit.client.sharing.rider import Rider, variables
 from sshkit.config.forwards import DYNAMIC, LOCAL, REMOTE, Forward
 
@@ -287,8 +287,9 @@ def _wait(
 
 
 def _is_gone(path: str) -> bool:
+    """Tell whether the master has gone; one that is just going still has its socket, but does not answer."""
     try:
-        connect_control(path, blocking=False).close()
+        Rider(path).close()
     except SSHKitError:
         return True
     return False

@@ -43,9 +43,12 @@ class Master:
         sock, _ = self._listener.accept()
         sock.settimeout(20)
         with sock:
-            for answer in self._answers:
-                sock.sendall(answer)
-                self.heard += sock.recv(100_000)
+            try:
+                for answer in self._answers:
+                    sock.sendall(answer)
+                    self.heard += sock.recv(100_000)
+            except (BrokenPipeError, ConnectionResetError):  # who asked has gone
+                return
             if self._hold:
                 self._go_on.wait(20)
 
