@@ -1,6 +1,7 @@
 """sshkit-client with an agent and a display to forward: a real sshd, real programs, two hops."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from sshkit_cli.client_agent import listens
 
-from tests.cli.user import PATIENCE, PtyUser, run_at_terminal
+from tests.cli.user import PATIENCE, PtyUser, run_at_terminal, spawn_at_terminal
 from tests.peers import RealSshd
 
 pytestmark = pytest.mark.peer("sshd")
@@ -259,3 +260,32 @@ def test_everything_that_is_typed_arrives_at_fixed_times(to_sshd: tuple[str, ...
 
     argv = ("-t", "-o", "ObscureKeystrokeTiming=interval:5", *to_sshd, "127.0.0.1")
     assert run_at_terminal(user, *argv, 'echo ready; read x; echo "<$x>"', script=script) == 0
+
+
+def test_in_the_background_open_connections_are_served_on(
+    to_sshd: tuple[str, ...], user: PtyUser, tmp_path: Path
+) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    path = tmp_path / "s"
+    argv = ("-t", "-L", f"{path}:127.0.0.1:{port}", *to_sshd, "127.0.0.1", "echo ready; cat; echo end")
+    process = spawn_at_terminal(user, *argv)
+    user.expect("ready\r\n")
+    with listening, socket.socket(socket.AF_UNIX) as near:
+        near.settimeout(PATIENCE)
+        near.connect(str(path))
+        far, _ = listening.accept()
+        with far:
+            far.settimeout(PATIENCE)
+            user.type("~#")
+            user.expect("1 open, 1 in all\r\n")
+            user.type("~&")
+            user.expect("~& [in the background]\r\n")
+            assert process.wait(PATIENCE) == 0
+            near.sendall(b"out")
+            assert far.recv(10) == b"out"
+            far.sendall(b"back")
+            assert near.recv(10) == b"back"
+            user.wait_until(lambda: not path.exists())
+            user.expect("end")
+        assert near.recv(10) == b""
