@@ -1,4 +1,4 @@
-"""``sshkit-client doctor HOST``: connects as usual, and tells each step, what failed, why, and what to change.
+"""``sshkit-client doctor HOST``: connects as usual, tells each step, what failed, why, and what to change.
 
 Called by `client`.  It takes ssh's own options; ``--json`` prints one object for programs.  Nothing is run on
 the host: a session is opened and closed, forwards of the configuration are tried and ended.

@@ -32,8 +32,8 @@ class HostUsers(Users):
 
     `known_hosts`: files with the keys of the hosts.  `equivalents`: files in the form of hosts.equiv, for
     users of the same name on both sides; `user_equivalents`: by user, files in the form of ~/.shosts, where
-    a line may name another user of the host.  `resolve` maps a host's name to addresses; None asks the system in a
-    thread.  With `names_are_enough` the address is not looked at.
+    a line may name another user of the host.  `resolve` maps a host's name to addresses; None asks the system
+    in a thread.  With `names_are_enough` the address is not looked at.
     """
 
     def __init__(

@@ -39,8 +39,10 @@ def told_at(opener: Any, buffer: memoryview) -> list[int]:
         try:
             assert opener.open(buffer, 0, opener.needed) is None
         except MACMismatch as error:
-            assert str(error) == "message authentication code incorrect"
-            return wanted
+            told = str(error)
+            break
+    assert told == "message authentication code incorrect"
+    return wanted
 
 
 @EVERY_CIPHER
