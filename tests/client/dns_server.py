@@ -33,12 +33,16 @@ class NameServer:
         self.udp = udp
         self.tcp = tcp
         self.questions: list[bytes] = []
-        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._datagrams.bind(("127.0.0.1", 0))
-        self.address = ("127.0.0.1", self._datagrams.getsockname()[1])
-        self._streams = socket.socket()
-        self._streams.bind(self.address)
-        self._streams.listen()
+        while True:  # until a port is free for both
+            self._streams = socket.create_server(("127.0.0.1", 0))
+            self.address = self._streams.getsockname()
+            self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                self._datagrams.bind(self.address)
+                break
+            except OSError:
+                self._datagrams.close()
+                self._streams.close()
         self._threads = [threading.Thread(target=self._serve_udp), threading.Thread(target=self._serve_tcp)]
 
     def __enter__(self) -> "NameServer":

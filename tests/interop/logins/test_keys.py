@@ -107,3 +107,24 @@ def test_somebody_may_be_asked_before(tmp_path: Path, agent: str) -> None:
         visit(sshd, config, confirm=yes)
         assert sshd.user_key.public.fingerprint() in listed(agent)
     assert asked[0].startswith(f"Add key {sshd.user_key_path} (SHA256:")
+
+
+def test_an_agent_that_is_not_there_or_has_the_key_costs_nothing(tmp_path: Path, agent: str) -> None:
+    with Sshd(tmp_path, "9.2") as sshd:
+        visit(
+            sshd,
+            sshd.write_config(tmp_path / "config", f"IdentityAgent {tmp_path}/gone", "AddKeysToAgent yes"),
+        )
+        config = sshd.write_config(tmp_path / "config", f"IdentityAgent {agent}", "AddKeysToAgent yes")
+
+        async def with_client() -> None:
+            client = await sshkit.connect_agent(agent)
+            async with sshkit.connect("root@box", config=config, agent=client):
+                assert not client.lost
+            keys = await client.list_keys()
+            assert [key.public for key in keys] == [sshd.user_key.public]
+            await client.close()
+
+        sshkit.run(with_client())
+        visit(sshd, config)
+        assert listed(agent).count("\n") == 1
