@@ -34,7 +34,7 @@ class Rider:
         self.sock = connect_control(path)
         try:
             self.sock.settimeout(PATIENCE)
-            self.sock.sendall(messages.hello())
+            self._write(messages.hello())
             self.extensions = messages.read_hello(self.read())
         except BaseException:
             self.sock.close()
@@ -161,11 +161,14 @@ class Rider:
     def _send(self, number: int, body: bytes) -> int:
         request = self._next
         self._next += 1
-        try:
-            self.sock.sendall(messages.packet(number, request, body))
-        except OSError as error:
-            raise MasterLost(f"the master has gone: {error.strerror}") from None
+        self._write(messages.packet(number, request, body))
         return request
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self.sock.sendall(data)
+        except OSError as error:
+            raise MasterLost(f"the master has gone: {error.strerror or error}") from None
 
     def _answer(self, request: int, expected: Sequence[int], patience: float | None) -> Packet:
         self.sock.settimeout(patience)
