@@ -100,7 +100,9 @@ def environment_of(target: Target, environment: "os._Environ[str]") -> dict[str,
 
 #: Keywords whose value is a list of algorithms that may only say what changes, and where the whole list is.
 _ALGORITHMS = {
+    "casignaturealgorithms": "ca_signatures",
     "ciphers": "ciphers",
+    "hostbasedacceptedalgorithms": "hostbased_keys",
     "hostkeyalgorithms": "host_keys",
     "kexalgorithms": "key_exchanges",
     "macs": "macs",
