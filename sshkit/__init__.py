@@ -44,15 +44,25 @@ if TYPE_CHECKING:
     from sshkit.client.target import Target, load_target
     from sshkit.config.parser import ConfigError
     from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, gather, race
-    from sshkit.forwarding.errors import ForwardClosed, ForwardError, ForwardRefused, InvalidAddress
+    from sshkit.forwarding.errors import (
+        ForwardClosed,
+        ForwardError,
+        ForwardRefused,
+        InvalidAddress,
+        NoAgent,
+        NoDisplay,
+        NoTunnel,
+    )
     from sshkit.forwarding.forward import Forward
     from sshkit.forwarding.stream import ForwardStream
+    from sshkit.forwarding.tun import Tunnel
+    from sshkit.forwarding.x11 import X11Options
     from sshkit.interfaces import TerminalSize
     from sshkit.reactor import ConnectError, ConnectTimeout, ListenError, ReactorClosed, ResolveError
     from sshkit.reactor.current import current as current_reactor
     from sshkit.reactor.running import run
     from sshkit.server.connection import LoginTimedOut
-    from sshkit.server.forward_policy import ForwardPolicy, ForwardRequest
+    from sshkit.server.forward_policy import ForwardPolicy, ForwardRequest, X11Policy
     from sshkit.server.gssapi import GSSAPIAcceptor
     from sshkit.server.handler import Session
     from sshkit.server.host_logins import HostUsers
@@ -175,14 +185,24 @@ _HOMES = {
     "sshkit.client.target": ("Target", "load_target"),
     "sshkit.config.parser": ("ConfigError",),
     "sshkit.deferred": ("CancelledError", "Deferred", "Failure", "ensure_deferred", "gather", "race"),
-    "sshkit.forwarding.errors": ("ForwardClosed", "ForwardError", "ForwardRefused", "InvalidAddress"),
+    "sshkit.forwarding.errors": (
+        "ForwardClosed",
+        "ForwardError",
+        "ForwardRefused",
+        "InvalidAddress",
+        "NoAgent",
+        "NoDisplay",
+        "NoTunnel",
+    ),
     "sshkit.forwarding.forward": ("Forward",),
     "sshkit.forwarding.stream": ("ForwardStream",),
+    "sshkit.forwarding.tun": ("Tunnel",),
+    "sshkit.forwarding.x11": ("X11Options",),
     "sshkit.interfaces": ("TerminalSize",),
     "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ReactorClosed", "ResolveError"),
     "sshkit.reactor.running": ("run",),
     "sshkit.server.connection": ("LoginTimedOut",),
-    "sshkit.server.forward_policy": ("ForwardPolicy", "ForwardRequest"),
+    "sshkit.server.forward_policy": ("ForwardPolicy", "ForwardRequest", "X11Policy"),
     "sshkit.server.handler": ("Session",),
     "sshkit.server.limits": ("MaxStartups",),
     "sshkit.server.server": ("Server", "Settings", "serve"),
@@ -352,7 +372,10 @@ __all__ = [
     "MaxStartups",
     "MemoryBackend",
     "MuxProtocolError",
+    "NoAgent",
+    "NoDisplay",
     "NoMaster",
+    "NoTunnel",
     "OutputTooLarge",
     "PasswordExpired",
     "PatternError",
@@ -414,8 +437,11 @@ __all__ = [
     "TransferError",
     "TransferResult",
     "TreeError",
+    "Tunnel",
     "Users",
     "VersionNotSupported",
+    "X11Options",
+    "X11Policy",
     "advise",
     "blocking",
     "connect",
