@@ -25,7 +25,7 @@ from sshkit.client.target import (
 )
 from sshkit.config.parser import ConfigError
 from sshkit.deferred import Deferred
-from sshkit.ssh.transport.layer import IDENTIFICATION
+from sshkit.ssh.transport.identification import IDENTIFICATION
 
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey

@@ -6,7 +6,7 @@ along, so that whoever asks can be told why a value is what it is.
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sshkit_keys.text import printable
 
@@ -18,10 +18,12 @@ from sshkit.config.forwards import Endpoint
 from sshkit.config.parser import ConfigError, Line, Place, Setting
 from sshkit.config.ssh_config import ConfigFile, expand_hostname, load_client_options
 from sshkit.config.tokens import Facts, Tokens, expand_environment
-from sshkit.ssh.algorithms import DEFAULT, TABLES, Algorithms
 from sshkit.ssh.errors import LocalProtocolError
-from sshkit.ssh.transport.layer import IDENTIFICATION
+from sshkit.ssh.transport.identification import IDENTIFICATION
 from sshkit.ssh.transport.rekeying import RekeyLimits
+
+if TYPE_CHECKING:
+    from sshkit.ssh.algorithms import Algorithms
 
 E = TypeVar("E", Endpoint, Endpoint | None)
 
@@ -228,8 +230,11 @@ def config_files(facts: Facts, config_file: str | None = None) -> list[ConfigFil
     ]
 
 
-def algorithms_of(options: ClientOptions, debug: Callable[[str], object]) -> Algorithms:
+def algorithms_of(options: ClientOptions, debug: Callable[[str], object]) -> "Algorithms":
     """Return the algorithms to offer; ConfigError names the line with a wrong name."""
+    # Loaded here: a command that rides another program's connection has no use for them.
+    from sshkit.ssh.algorithms import DEFAULT
+
     edited = DEFAULT.for_processor(fast_aes=has_fast_aes())
     edited = _edit(edited, "KexAlgorithms", "key_exchanges", options.key_exchanges, debug)
     edited = _edit(edited, "HostKeyAlgorithms", "host_keys", options.host_key_algorithms, debug)
@@ -243,12 +248,12 @@ def algorithms_of(options: ClientOptions, debug: Callable[[str], object]) -> Alg
 
 
 def _edit(
-    current: Algorithms,
+    current: "Algorithms",
     keyword: str,
     category: str,
     setting: Setting[str | None],
     debug: Callable[[str], object],
-) -> Algorithms:
+) -> "Algorithms":
     if setting.value is None:
         return current
     text, left_out = usable_list(keyword, setting, algorithm_names(category))
@@ -262,6 +267,8 @@ def _edit(
 
 def algorithm_names(category: str) -> tuple[str, ...]:
     """Return the names of a category of Algorithms that a pattern may mean, host certificates among them."""
+    from sshkit.ssh.algorithms import TABLES
+
     return tuple(entry if isinstance(entry, str) else entry.name for entry in TABLES[category][0])
 
 

@@ -14,7 +14,7 @@ from sshkit.server.session import DEFAULT_ACCEPT_ENV, Program, SessionRequest, S
 from sshkit.server.users import EveryUser, Users
 from sshkit.ssh.algorithms import DEFAULT, Algorithms
 from sshkit.ssh.errors import LocalProtocolError
-from sshkit.ssh.transport.layer import IDENTIFICATION
+from sshkit.ssh.transport.identification import IDENTIFICATION
 from sshkit.ssh.transport.rekeying import RekeyLimits
 
 if TYPE_CHECKING:

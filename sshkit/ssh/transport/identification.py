@@ -1,10 +1,15 @@
 """The first line of a connection (RFC 4253 section 4.2)."""
 
+from typing import TYPE_CHECKING
+
 from sshkit_keys.text import printable
 
-from sshkit.ssh.ciphers.packet import Opened
 from sshkit.ssh.errors import RemoteProtocolError, VersionNotSupported
 
+if TYPE_CHECKING:
+    from sshkit.ssh.ciphers.packet import Opened
+
+IDENTIFICATION = b"SSH-2.0-sshkit_0.1"  #: ours
 MAX_LINE = 255  #: bytes with CR LF, for the identification itself (RFC 4253 section 4.2)
 MAX_BEFORE_LINE = 8192  #: bytes of one line that a server may send before it (R19)
 MAX_BEFORE_LINES = 1024
@@ -21,7 +26,7 @@ class LineOpener:
         self.needed = 1
         self.lines = 0
 
-    def open(self, buffer: memoryview, start: int, end: int) -> Opened | None:
+    def open(self, buffer: memoryview, start: int, end: int) -> "Opened | None":
         size = bytes(buffer[start : min(end, start + MAX_BEFORE_LINE)]).find(b"\n") + 1
         if not size:
             if end - start >= MAX_BEFORE_LINE:

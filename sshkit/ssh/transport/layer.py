@@ -28,7 +28,12 @@ from sshkit.ssh.errors import (
 )
 from sshkit.ssh.messages import transport as messages
 from sshkit.ssh.transport.exchange import EXTENSIONS_IN_LOGIN, PINGS, Exchange, ext_info
-from sshkit.ssh.transport.identification import MAX_BEFORE_LINES, LineOpener, parse_identification
+from sshkit.ssh.transport.identification import (
+    IDENTIFICATION,
+    MAX_BEFORE_LINES,
+    LineOpener,
+    parse_identification,
+)
 from sshkit.ssh.transport.packet_reader import LIMIT, Handlers, PacketReader
 from sshkit.ssh.transport.packet_writer import PacketWriter
 from sshkit.ssh.transport.phases import AFTER_LOGIN, allows, table, through
@@ -41,7 +46,6 @@ if TYPE_CHECKING:
     from sshkit.interfaces import Clock, DelayedCall, Transport
     from sshkit.ssh.transport.negotiation import Negotiated
 
-IDENTIFICATION = b"SSH-2.0-sshkit_0.1"
 MAX_UNSENT = 1024 * 1024  #: bytes of answers a peer may leave unread before we stop reading from it
 LINGER = 5.0  #: seconds for the last words to leave before the transport is aborted
 MAX_EXTENSIONS = 64  #: entries of one EXT_INFO
