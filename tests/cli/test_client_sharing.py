@@ -446,6 +446,155 @@ def test_ask_means_no_where_nobody_can_be_asked(to_sshd: Arguments, control: str
         assert "Permission denied" in outcome.err
 
 
+# A master in this process, and those who ride it beside it.
+
+
+def beside(control: str, *words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [PROGRAM, "-F", "none", "-S", control, *words],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+
+def master_here(control: str, words: Arguments, script: Callable[[], object]) -> Outcome:
+    """Run a master in this process while `script` rides it from another thread, and then ends it."""
+    failures: list[BaseException] = []
+
+    def play() -> None:
+        try:
+            wait_until(lambda: os.path.exists(control))
+            script()
+        except BaseException as error:
+            failures.append(error)
+        beside(control, "-O", "exit", "x")
+
+    player = threading.Thread(target=play)
+    player.start()
+    outcome = run_here(*words)
+    player.join()
+    if failures:
+        raise failures[0]
+    return outcome
+
+
+def test_a_master_serves_everything_that_is_asked_of_it(
+    to_sshd: Arguments, control: str, real_agent: Path, monkeypatch: pytest.MonkeyPatch, sshd: RealSshd
+) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(real_agent))
+    monkeypatch.setenv("DISPLAY", "")
+    target = f"{HOST}:{sshd.port}"
+
+    def script() -> None:
+        assert beside(control, "x", "cat; exit 4", stdin=b"data").stdout == b"data"
+        assert beside(control, "-A", "x", "ssh-add -l").returncode == 1
+        assert beside(control, "-X", "x", "exit 5").returncode == 5
+        port = int(beside(control, "-O", "forward", "-R", f"0:{target}", "x").stdout)
+        assert int(beside(control, "-O", "forward", "-R", f"0:{target}", "x").stdout) == port
+        assert beside(control, "-O", "cancel", "-R", f"0:{target}", "x").stderr == b""
+        assert b"port not forwarded" in beside(control, "-O", "cancel", "-R", f"0:{target}", "x").stderr
+        assert b"algorithms" in beside(control, "-O", "conninfo", "x").stdout
+
+    words = (*to_sshd, "-A", "-X", "-M", "-S", control, "-N", HOST)
+    assert master_here(control, words, script).status == 0
+
+
+def test_a_persisting_master_ends_when_it_was_unused_for_its_time(
+    to_sshd: Arguments, control: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sshkit_cli.client_run import Run
+
+    def stay(run: Run, master: client_sharing.Master) -> None:
+        master.persist()
+
+    monkeypatch.setattr(Run, "_stay_behind", stay)
+    held: list[subprocess.Popen[bytes]] = []
+
+    def script() -> None:
+        riding = subprocess.Popen(
+            [PROGRAM, "-F", "none", "-S", control, "x", "read x; exit 5"], stdin=subprocess.PIPE
+        )
+        held.append(riding)
+        wait_until(lambda: b"session" in beside(control, "-O", "channels", "x").stdout)
+        riding.communicate(b"\n", timeout=PATIENCE)
+        wait_until(lambda: not os.path.exists(control))
+
+    words = (*to_sshd, "-M", "-o", "ControlPersist=1", "-S", control, "-N", HOST)
+    assert master_here(control, words, script).status == 0
+    assert held[0].returncode == 5
+
+
+def test_a_stopped_master_ends_with_the_last_who_rides(to_sshd: Arguments, control: str) -> None:
+    def script() -> None:
+        riding = subprocess.Popen(
+            [PROGRAM, "-F", "none", "-S", control, "x", "read x; exit 5"], stdin=subprocess.PIPE
+        )
+        wait_until(lambda: b"session" in beside(control, "-O", "channels", "x").stdout)
+        assert beside(control, "-O", "stop", "x").returncode == 0
+        riding.communicate(b"\n", timeout=PATIENCE)
+        assert riding.returncode == 5
+
+    words = (*to_sshd, "-M", "-S", control, "-N", HOST)
+    assert master_here(control, words, script).status == 0
+
+
+def test_a_master_asks_its_user(to_sshd: Arguments, control: str, askpass: Path) -> None:
+    def script() -> None:
+        (askpass / "answer").write_text("\n")
+        assert beside(control, "x", "exit 5").returncode == 5
+        (askpass / "answer").write_text("no\n")
+        assert b"Permission denied" in beside(control, "-O", "stop", "x").stderr
+        (askpass / "answer").write_text("yes\n")
+
+    words = (*to_sshd, "-M", "-M", "-S", control, "-N", HOST)
+    assert master_here(control, words, script).status == 0
+
+
+def test_a_master_without_anybody_to_ask_says_no_and_why(to_sshd: Arguments, control: str) -> None:
+    def script() -> None:
+        assert b"Permission denied" in beside(control, "-p", "1", HOST, "true").stderr
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        words = (*to_sshd, "-M", "-M", "-S", control, HOST, "sleep 100")
+        outcome = master_here(control, words, script)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert outcome.status == 255
+    assert "no SSH_ASKPASS to ask with" in outcome.err
+
+
+def test_escapes_of_a_session_that_rides_are_its_own(to_sshd: Arguments, control: str, user: PtyUser) -> None:
+    def script() -> None:
+        with subprocess.Popen(
+            [PROGRAM, "-F", "none", "-S", control, "-tt", "x"],
+            stdin=user.slave,
+            stdout=user.slave,
+            stderr=user.slave,
+        ) as riding:
+            user.type("echo on\r")
+            user.expect("on\r\n")
+            user.resize(99, 44)
+            riding.send_signal(signal.SIGWINCH)
+            user.type("stty size\r")
+            user.expect("44 99\r\n")
+            user.type("\r~?")
+            user.expect("Supported escape sequences")
+            user.type("\r~#")
+            user.expect("There are no forwarded connections.")
+            user.type("\r~B")
+            user.expect("[sent BREAK]")
+            user.type("\r~R~.")
+            user.expect("closed.\r\n")
+            assert riding.wait(PATIENCE) == 255
+
+    words = (*to_sshd, "-M", "-S", control, "-N", HOST)
+    assert master_here(control, words, script).status == 0
+
+
 # The agent.
 
 
