@@ -43,6 +43,8 @@ SCAN_TYPES: Final[dict[str, tuple[str, ...]]] = {
 DEFAULT_TYPES: Final = ("rsa", "ecdsa", "ed25519", "ecdsa-sk", "ed25519-sk")
 #: How a transport says that a server has no key of the type that was offered.
 _NOT_THERE: Final = "no common host key algorithm"
+#: Seconds before a server is asked again that closed the connection at once.
+AGAIN = 0.5
 
 
 class ScanTarget(NamedTuple):
@@ -253,20 +255,30 @@ class _HostScan:
         address: str,
         reached: "Callable[[_Conversation], None] | None",
         unreachable: Callable[[Exception], None] | None,
+        first: Exception | None = None,
     ) -> None:
+        """Ask for one key; `first` is why the server had to be asked again."""
         algorithms = self._algorithms.with_host_keys(SCAN_TYPES[kind])
         conversation = _Conversation(self._reactor, algorithms, self._timeout)
         self._conversations[kind] = conversation
 
         def failed(failure: Failure) -> None:
             error = failure.exception
-            if unreachable is not None and not conversation.reached:
+            if first is not None:
+                self._settle(kind, first)
+            elif _was_turned_away(conversation, error):
+                self._reactor.call_later(AGAIN, self._ask_again, kind, address, error)
+            elif unreachable is not None and not conversation.reached:
                 unreachable(cast("Exception", error))
             else:
                 self._settle(kind, cast("Exception", error))
 
         conversation.done.add_callback(lambda key: self._settle(kind, key)).add_errback(failed)
         conversation.connect(address, self._target.port, self._family, reached)
+
+    def _ask_again(self, kind: str, address: str, first: Exception) -> None:
+        if not self.done.called:
+            self._ask(kind, address, None, None, first)
 
     def _settle(self, kind: str, outcome: "PublicKey | Exception") -> None:
         self._outcomes[kind] = outcome
@@ -378,6 +390,12 @@ class _Conversation:
             self.done.callback(self._key)
         else:
             self.done.errback(error)
+
+
+def _was_turned_away(conversation: _Conversation, error: BaseException) -> bool:
+    """Tell whether a server closed at once: some bear few connections of one source (dropbear: 5)."""
+    silent = not conversation.layer.peer_identification
+    return silent and conversation.reached and type(error) is ConnectionLost and "before it" in str(error)
 
 
 def _checked(key_types: Sequence[str]) -> tuple[str, ...]:
