@@ -255,6 +255,7 @@ SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "docs/sftp.md:3": (whole, ""),
     "docs/sftp.md:4": (with_site, "['index.html']\n"),
     "docs/sftp.md:5": (shared_files, ""),
+    "docs/sharing.md:1": (inside, "answer to uptime\n"),
     "docs/ssh_config.md:1": (with_config, "127.0.0.1 2222 ann\n"),
     "docs/testing.md:1": (its_test, ""),
 }
