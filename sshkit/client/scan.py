@@ -43,8 +43,8 @@ SCAN_TYPES: Final[dict[str, tuple[str, ...]]] = {
 DEFAULT_TYPES: Final = ("rsa", "ecdsa", "ed25519", "ecdsa-sk", "ed25519-sk")
 #: How a transport says that a server has no key of the type that was offered.
 _NOT_THERE: Final = "no common host key algorithm"
-#: Seconds before a server is asked again that closed the connection at once.
-AGAIN = 0.5
+#: Seconds before a server is asked again that closed the connection at once, time after time.
+AGAIN = (0.2, 0.5, 1.5)
 
 
 class ScanTarget(NamedTuple):
@@ -256,18 +256,19 @@ class _HostScan:
         reached: "Callable[[_Conversation], None] | None",
         unreachable: Callable[[Exception], None] | None,
         first: Exception | None = None,
+        tries: int = 0,
     ) -> None:
-        """Ask for one key; `first` is why the server had to be asked again."""
+        """Ask for one key; `first` is why the server had to be asked again, `tries` times before."""
         algorithms = self._algorithms.with_host_keys(SCAN_TYPES[kind])
         conversation = _Conversation(self._reactor, algorithms, self._timeout)
         self._conversations[kind] = conversation
 
         def failed(failure: Failure) -> None:
             error = failure.exception
-            if first is not None:
+            if _was_turned_away(conversation, error) and tries < len(AGAIN):
+                self._reactor.call_later(AGAIN[tries], self._ask_again, kind, address, error, tries + 1)
+            elif first is not None:
                 self._settle(kind, first)
-            elif _was_turned_away(conversation, error):
-                self._reactor.call_later(AGAIN, self._ask_again, kind, address, error)
             elif unreachable is not None and not conversation.reached:
                 unreachable(cast("Exception", error))
             else:
@@ -276,9 +277,9 @@ class _HostScan:
         conversation.done.add_callback(lambda key: self._settle(kind, key)).add_errback(failed)
         conversation.connect(address, self._target.port, self._family, reached)
 
-    def _ask_again(self, kind: str, address: str, first: Exception) -> None:
+    def _ask_again(self, kind: str, address: str, first: Exception, tries: int) -> None:
         if not self.done.called:
-            self._ask(kind, address, None, None, first)
+            self._ask(kind, address, None, None, first, tries)
 
     def _settle(self, kind: str, outcome: "PublicKey | Exception") -> None:
         self._outcomes[kind] = outcome
