@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from sshkit_cli import client_persist, client_sharing
 from sshkit_cli.client_control import printable_lines
+from sshkit_cli.client_setup import load_target
+from sshkit_cli.log import Log
+from sshkit_cli.options import parse
 
 from tests.cli.user import PATIENCE, Outcome, PtyUser, run_at_terminal, run_here
 from tests.peers import RealSshd
@@ -622,3 +625,66 @@ def test_nothing_of_this_is_loaded_where_nobody_shares(to_sshd: Arguments) -> No
     )
     assert done.stdout == b"[]\n"
     assert client_sharing.ASKING == ("ask", "autoask")
+
+
+class Forked:
+    """Stands for the fork of a persisting master: the child is a program, and says what it says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, said: bytes, *words: str) -> None:
+        self._ends = os.pipe()
+        os.write(self._ends[1], said)
+        self.child = subprocess.Popen(words)
+        monkeypatch.setattr(os, "pipe", lambda: self._ends)
+        monkeypatch.setattr(os, "fork", lambda: self.child.pid)
+
+
+def hand_over(*words: str) -> int:
+    typed = parse(list(words))
+    target = load_target(typed)
+    assert client_persist.persists(target, typed)
+
+    def never(ready: int) -> int:
+        raise AssertionError
+
+    return client_persist.hand_over(typed, target, Log(), never)
+
+
+def test_the_waiting_side_rides_when_the_other_is_ready(
+    to_sshd: Arguments, control: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    persist = ("-F", "none", "-M", "-o", "ControlPersist=1", "-S", control, "-n", "x")
+    with a_master(to_sshd, control), monkeypatch.context() as patch:
+        forked = Forked(patch, client_persist.READY, "true")
+        status = hand_over(*persist, "exit 3")
+    forked.child.wait(PATIENCE)
+    assert status == 3
+    with monkeypatch.context() as patch:
+        forked = Forked(patch, client_persist.READY, "true")
+        assert hand_over(*persist, "exit 3") == 255  # it has gone meanwhile
+    forked.child.wait(PATIENCE)
+
+
+def test_the_waiting_side_ends_as_the_other_did(control: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    persist = ("-F", "none", "-M", "-o", "ControlPersist=1", "-S", control, "x", "true")
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+    killed: list[tuple[int, int]] = []
+    before = signal.getsignal(signal.SIGTERM)
+    for word, status in (("exit 3", 3), ("kill -TERM $$", 256 - signal.SIGTERM)):
+        with monkeypatch.context() as patch:
+            forked = Forked(patch, b"", "sh", "-c", word)
+            assert hand_over(*persist) == status
+            forked.child.returncode = 0  # it was waited for
+    assert killed == [(os.getpid(), signal.SIGTERM)]
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_signals_for_the_waiting_side_are_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "100"]) as child:
+        before = client_persist._pass_signals_on(child.pid)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert child.wait(PATIENCE) == -signal.SIGTERM
+            os.kill(os.getpid(), signal.SIGTERM)  # it has gone
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
