@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sshkit_cli.client_agent import listens
 
-from tests.cli.user import PATIENCE, PtyUser, run_at_terminal, spawn_at_terminal
+from tests.cli.user import PATIENCE, PtyUser, run_at_terminal, run_here, spawn_at_terminal
 from tests.peers import RealSshd
 
 pytestmark = pytest.mark.peer("sshd")
@@ -289,3 +289,51 @@ def test_in_the_background_open_connections_are_served_on(
             user.wait_until(lambda: not path.exists())
             user.expect("end")
         assert near.recv(10) == b""
+
+
+def own_arguments(server: RealSshd) -> tuple[str, ...]:
+    return (
+        *("-F", "none", "-p", str(server.port), "-i", str(server.user_key_path)),
+        *("-o", f"UserKnownHostsFile={server.known_hosts}", "-o", "GlobalKnownHostsFile=none"),
+    )
+
+
+@pytest.mark.peer("ssh-agent")
+@pytest.mark.peer("Xvfb")
+@pytest.mark.peer("xdpyinfo")
+def test_agent_and_display_together(
+    server: RealSshd, home: Path, real_agent: Path, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(real_agent))
+    for name, value in screen.environment.items():
+        monkeypatch.setenv(name, value)
+    add(real_agent, str(server.user_key_path))
+    command = "ssh-add -l; xdpyinfo | head -1"
+    for option in ("-X", "-Y"):
+        done = run_here("-A", option, *own_arguments(server), "127.0.0.1", command)
+        assert (done.status, done.out.count(b"ED25519"), done.out.count(b"name of display")) == (0, 1, 1)
+    for words in (("-Y", "-o", "XAuthLocation=none"), ("-X", "-o", "XAuthLocation=/nowhere")):
+        done = run_here(*words, *own_arguments(server), "127.0.0.1", "echo on")
+        assert (done.status, done.out) == (0, b"on\n")
+        assert "Warning: " in done.err
+    monkeypatch.setenv("DISPLAY", "")
+    missing: tuple[tuple[str, ...], ...] = (
+        ("-X",),
+        ("-o", "ForwardAgent=/nowhere"),
+        ("-A", "-o", "IdentityAgent=none"),
+    )
+    for asked in missing:
+        done = run_here("-v", *asked, *own_arguments(server), "127.0.0.1", "echo on")
+        assert (done.status, done.out) == (0, b"on\n")
+        assert "DISPLAY names no display" in done.err or "no agent to forward" in done.err
+
+
+def test_a_tunnel_that_cannot_be_had_is_told_or_the_end(server: RealSshd, home: Path) -> None:
+    tunnel = ("-o", "Tunnel=ethernet", "-o", "TunnelDevice=0:any")
+    words = (*tunnel, *own_arguments(server), "127.0.0.1", "echo on")
+    done = run_here(*words)  # the server permits none
+    assert (done.status, done.out) == (0, b"on\n")
+    assert "Warning: tunnel: " in done.err
+    done = run_here("-o", "ExitOnForwardFailure=yes", *words)
+    assert done.status == 255
+    assert "tunnel: " in done.err

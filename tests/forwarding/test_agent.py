@@ -394,3 +394,66 @@ def test_a_socket_that_cannot_be_bound_is_told_in_the_log(
 
     world.with_forwards(main, handler=handler)
     assert any("no socket for the agent: the path is too long" in line for line in world.log)
+
+
+def test_r40_an_agent_of_a_client_that_talks_nonsense_is_given_up(world: AgentWorld) -> None:
+    class Nonsense(End):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            answer = messages.frame(messages.Failure().encode())
+            self.transport.write(answer if len(self.data) == len(data) else b"\xff" * 8)
+
+    world.network.sockets[SOCKET] = Nonsense
+    lost: list[AgentClient] = []
+
+    async def handler(session: sshkit.Session) -> int:
+        agent = await session.agent()
+        with pytest.raises(sshkit.AgentError, match="broke the protocol"):
+            await agent.list_keys()
+        lost.append(agent)
+        agent.close()
+        return 0
+
+    async def main(connection: sshkit.ClientConnection) -> int | None:
+        return (await connection.run("x", forward_agent=SOCKET)).exit_status
+
+    assert world.with_forwards(main, handler=handler) == 0
+    assert lost[0].lost
+
+
+def test_an_agent_that_hangs_up_later_is_lost(world: AgentWorld) -> None:
+    async def handler(session: sshkit.Session) -> int:
+        agent = await session.agent()
+        await agent.list_keys()
+        world.agent.close()
+        await world.settled()
+        with pytest.raises(sshkit.AgentError):
+            await agent.list_keys()
+        return int(not agent.lost)
+
+    async def main(connection: sshkit.ClientConnection) -> int | None:
+        return (await connection.run("x", forward_agent=SOCKET)).exit_status
+
+    assert world.with_forwards(main, handler=handler) == 0
+
+
+def test_a_socket_that_is_there_too_late_is_removed_again(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binding: Deferred[Any] = Deferred()
+    monkeypatch.setattr(type(world.network), "listen_unix", lambda *_, **__: binding)
+    closed: list[str] = []
+
+    class Listener:
+        def close(self) -> None:
+            closed.append("closed")
+
+    async def handler(session: sshkit.Session) -> int:
+        return int(not session.connection.forwards.agent_path)
+
+    async def main(connection: sshkit.ClientConnection) -> None:
+        await connection.run("x", forward_agent=SOCKET)
+
+    world.with_forwards(main, handler=handler)
+    binding.callback(Listener())
+    assert closed == ["closed"]
