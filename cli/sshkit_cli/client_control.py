@@ -15,7 +15,7 @@ from sshkit.client.sharing.errors import MasterRefused, NoMaster, SharingError
 from sshkit.client.sharing.messages import SessionRequest
 from sshkit.client.sharing.place import remove_stale
 from sshkit.client.sharing.rider import Rider, variables
-from sshkit.config.forwards import DYNAMIC, LOCAL, REMOTE, Forward
+from sshkit.config.forwards import DYNAMIC, LOCAL, REMOTE, Endpoint, Forward
 
 from .client_setup import command_of, direct_of, environment_of, tell_settings, wants_terminal
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 FAILED: Final = 255
 COMMANDS: Final = ("cancel", "channels", "check", "conninfo", "exit", "forward", "proxy", "stop")
 ENDING_SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+NO_SESSION: Final = -1  #: -N: there is none to wait for, only the master's end
 #: The order in which OpenSSH asks for forwards.
 _ORDER: Final = {LOCAL: 0, DYNAMIC: 0, REMOTE: 1}
 
@@ -171,28 +172,20 @@ def _session(
 ) -> int | None:
     """Run a session, or what stands in its place; None where the master will not have it."""
     options = target.options
+    direct = None if typed.direct is None else direct_of(typed.direct)
+    request: SessionRequest | None = None
+    terminal: LocalTerminal | None = None
+    number = NO_SESSION
+    if direct is None and options.session_type.value != "none":
+        request, terminal = _request(typed, target, log)
     try:
         pid = rider.alive()
         log.debug(f"riding the connection of process {pid}")
-        direct = None if typed.direct is None else direct_of(typed.direct)
         if with_forwards and _forwards(rider, target, log, show_ports=False):
             log.error("the master has not begun all forwards; going on without it")
             return None
-        if direct is None and options.session_type.value == "none":
-            number = -1
-            terminal = None
-        else:
-            request, terminal = (None, None) if direct is not None else _request(typed, target, log)
-            inputs = os.open("/dev/null", os.O_RDONLY) if options.stdin_null.value else 0
-            try:
-                if request is not None:
-                    number = rider.open_session(request, (inputs, 1, 2))
-                else:
-                    assert direct is not None
-                    number = rider.open_stdio(direct, (inputs, 1))
-            finally:
-                if inputs:
-                    os.close(inputs)
+        if request is not None or direct is not None:
+            number = _open(rider, request, direct, options.stdin_null.value)
     except SharingError as error:
         if typed.direct is not None:
             log.error(f"the master refused: {error}")
@@ -208,6 +201,19 @@ def _session(
         os.setsid()
         terminal = None
     return _wait(rider, number, terminal, pid, target, log, path)
+
+
+def _open(rider: Rider, request: SessionRequest | None, direct: Endpoint | None, no_input: bool) -> int:
+    """Hand our descriptors over; returns the session's number."""
+    given = os.open("/dev/null", os.O_RDONLY) if no_input else 0
+    try:
+        if request is not None:
+            return rider.open_session(request, (given, 1, 2))
+        assert direct is not None
+        return rider.open_stdio(direct, (given, 1))
+    finally:
+        if given:
+            os.close(given)
 
 
 def _request(
@@ -277,7 +283,7 @@ def _wait(
             log.info(f"Shared connection to {printable(target.hostname)} closed.")
     if status is not None:
         return status
-    if target.options.session_type.value == "none" and number >= 0:  # -W has no status
+    if target.options.session_type.value == "none" and number != NO_SESSION:  # -W has no status
         return 0
     if _is_gone(path):
         log.error("the master of the shared connection has gone")

@@ -1,64 +1,26 @@
 """sshkit-client shares its connection, and rides those of others: -M, -S, -O, ControlPersist."""
 
-import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sshkit_cli import client_persist, client_sharing
 from sshkit_cli.client_control import printable_lines
-from sshkit_cli.client_setup import load_target
-from sshkit_cli.log import Log
-from sshkit_cli.options import parse
 
-from tests.cli.user import PATIENCE, Outcome, PtyUser, run_at_terminal, run_here
+from tests.cli.sharing import HOST, PROGRAM, Arguments, a_master, beside, master_here, ride, wait_until
+from tests.cli.user import PATIENCE, PtyUser, run_at_terminal, run_here
 from tests.peers import RealSshd
 
 pytestmark = pytest.mark.peer("sshd")
-HOST = "127.0.0.1"
-Arguments = tuple[str, ...]
-PROGRAM = str(Path(sys.executable).with_name("sshkit-client"))
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        threading.Event().wait(0.005)
 
 
 @pytest.fixture
 def control(tmp_path: Path) -> str:
     return str(tmp_path / "control")
-
-
-@contextlib.contextmanager
-def a_master(
-    arguments: Arguments, control: str, *more: str, command: str | None = None
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """A master of ours in a process of its own."""
-    words = [PROGRAM, *arguments, "-M", "-S", control, *more, HOST]
-    words += ["-N"] if command is None else [command]
-    with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as master:
-        try:
-            wait_until(lambda: os.path.exists(control) or master.poll() is not None)
-            yield master
-        finally:
-            master.terminate()
-            master.communicate(timeout=PATIENCE)
-
-
-def ride(control: str, *words: str, stdin: bytes = b"") -> Outcome:
-    return run_here("-F", "none", "-S", control, *words, stdin=stdin)
 
 
 def test_a_session_rides_and_is_as_one_of_its_own(to_sshd: Arguments, control: str) -> None:
@@ -452,37 +414,6 @@ def test_ask_means_no_where_nobody_can_be_asked(to_sshd: Arguments, control: str
 # A master in this process, and those who ride it beside it.
 
 
-def beside(control: str, *words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(
-        [PROGRAM, "-F", "none", "-S", control, *words],
-        input=stdin,
-        capture_output=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-
-
-def master_here(control: str, words: Arguments, script: Callable[[], object]) -> Outcome:
-    """Run a master in this process while `script` rides it from another thread, and then ends it."""
-    failures: list[BaseException] = []
-
-    def play() -> None:
-        try:
-            wait_until(lambda: os.path.exists(control))
-            script()
-        except BaseException as error:
-            failures.append(error)
-        beside(control, "-O", "exit", "x")
-
-    player = threading.Thread(target=play)
-    player.start()
-    outcome = run_here(*words)
-    player.join()
-    if failures:
-        raise failures[0]
-    return outcome
-
-
 def test_a_master_serves_everything_that_is_asked_of_it(
     to_sshd: Arguments, control: str, real_agent: Path, monkeypatch: pytest.MonkeyPatch, sshd: RealSshd
 ) -> None:
@@ -625,66 +556,3 @@ def test_nothing_of_this_is_loaded_where_nobody_shares(to_sshd: Arguments) -> No
     )
     assert done.stdout == b"[]\n"
     assert client_sharing.ASKING == ("ask", "autoask")
-
-
-class Forked:
-    """Stands for the fork of a persisting master: the child is a program, and says what it says."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, said: bytes, *words: str) -> None:
-        self._ends = os.pipe()
-        os.write(self._ends[1], said)
-        self.child = subprocess.Popen(words)
-        monkeypatch.setattr(os, "pipe", lambda: self._ends)
-        monkeypatch.setattr(os, "fork", lambda: self.child.pid)
-
-
-def hand_over(*words: str) -> int:
-    typed = parse(list(words))
-    target = load_target(typed)
-    assert client_persist.persists(target, typed)
-
-    def never(ready: int) -> int:
-        raise AssertionError
-
-    return client_persist.hand_over(typed, target, Log(), never)
-
-
-def test_the_waiting_side_rides_when_the_other_is_ready(
-    to_sshd: Arguments, control: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    persist = ("-F", "none", "-M", "-o", "ControlPersist=1", "-S", control, "-n", "x")
-    with a_master(to_sshd, control), monkeypatch.context() as patch:
-        forked = Forked(patch, client_persist.READY, "true")
-        status = hand_over(*persist, "exit 3")
-    forked.child.wait(PATIENCE)
-    assert status == 3
-    with monkeypatch.context() as patch:
-        forked = Forked(patch, client_persist.READY, "true")
-        assert hand_over(*persist, "exit 3") == 255  # it has gone meanwhile
-    forked.child.wait(PATIENCE)
-
-
-def test_the_waiting_side_ends_as_the_other_did(control: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    persist = ("-F", "none", "-M", "-o", "ControlPersist=1", "-S", control, "x", "true")
-    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
-    killed: list[tuple[int, int]] = []
-    before = signal.getsignal(signal.SIGTERM)
-    for word, status in (("exit 3", 3), ("kill -TERM $$", 256 - signal.SIGTERM)):
-        with monkeypatch.context() as patch:
-            forked = Forked(patch, b"", "sh", "-c", word)
-            assert hand_over(*persist) == status
-            forked.child.returncode = 0  # it was waited for
-    assert killed == [(os.getpid(), signal.SIGTERM)]
-    signal.signal(signal.SIGTERM, before)
-
-
-def test_signals_for_the_waiting_side_are_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    with subprocess.Popen(["sleep", "100"]) as child:
-        before = client_persist._pass_signals_on(child.pid)
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert child.wait(PATIENCE) == -signal.SIGTERM
-            os.kill(os.getpid(), signal.SIGTERM)  # it has gone
-        finally:
-            for number, handler in before:
-                signal.signal(number, handler)
