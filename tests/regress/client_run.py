@@ -10,8 +10,6 @@ if one that should pass does not.  Arguments are names of scripts; none: all.
 import argparse
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,7 @@ from pathlib import Path
 
 from tests.regress.client_scripts import KNOWN, NOT_RUN, SCRIPTS
 from tests.regress.places import HELPERS, RELEASES, ROOT, Release
-from tests.regress.run import TAIL, Cell, Outcome, environment, free_port, read, stop_sshd
+from tests.regress.run import TAIL, Cell, Outcome, environment, execute, free_port
 from tests.regress.stand_ins import install
 
 TIMEOUT = 600.0  #: seconds for one script; `rekey` and `cert-userkey` take minutes
@@ -80,30 +78,7 @@ def run(cell: Cell, work: Path) -> Outcome:
     variables["TEST_SSH_SSHKEYSIGN"] = str(real("ssh-keysign"))
     if cell.column == "client":
         variables["TEST_SSH_SSH"] = str(starter(programs, cell.release))
-    log = work / "output"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                "/bin/sh",
-                str(cell.release.scripts / "test-exec.sh"),
-                str(objects),
-                str(cell.release.scripts / f"{cell.script.name}.sh"),
-            ],
-            cwd=objects,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            status = process.wait(TIMEOUT)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            stop_sshd(objects / "pidfile")
-            return Outcome("timeout", (f"not done after {TIMEOUT:.0f} s",), log.read_text(errors="replace"))
-    return read(status, log.read_text(errors="replace"))
+    return execute(cell, work, variables, TIMEOUT)
 
 
 def word(cell: Cell, outcome: Outcome | None, control: Outcome | None) -> str:

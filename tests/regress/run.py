@@ -110,25 +110,30 @@ def run(cell: Cell, work: Path) -> Outcome:
     objects.chmod(0o755)
     stand_ins.install(objects)
     programs = ours(work / "bin", cell)
-    scripts = cell.release.scripts
+    return execute(cell, work, environment(cell, programs, free_port()), TIMEOUT)
+
+
+def execute(cell: Cell, work: Path, variables: dict[str, str], timeout: float) -> Outcome:
+    """Run a script whose folder `obj` below `work` is ready; what it says goes to `output` there."""
+    objects, scripts = work / "obj", cell.release.scripts
     log = work / "output"
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["/bin/sh", str(scripts / "test-exec.sh"), str(objects), str(scripts / f"{cell.script.name}.sh")],
             cwd=objects,
-            env=environment(cell, programs, free_port()),
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
-            status = process.wait(TIMEOUT)
+            status = process.wait(timeout)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             stop_sshd(objects / "pidfile")
-            return Outcome("timeout", (f"not done after {TIMEOUT:.0f} s",), log.read_text(errors="replace"))
+            return Outcome("timeout", (f"not done after {timeout:.0f} s",), log.read_text(errors="replace"))
     return read(status, log.read_text(errors="replace"))
 
 
