@@ -55,6 +55,8 @@ _SWITCHES: dict[str, tuple[tuple[str, str], ...]] = {
     "x": (("ForwardX11", "no"),),
     "Y": (("ForwardX11", "yes"), ("ForwardX11Trusted", "yes")),
 }
+#: Switches of which the last one counts, whatever -o says beside them: as ssh has it.
+_LAST_COUNTS = frozenset("AaKkXxY")
 #: What -W asks for beside the connection: nothing else is to come of it.
 _DIRECT = (
     ("ClearAllForwardings", "yes"),
@@ -105,11 +107,14 @@ class _Flags:
         self.control: str | None = None
         self.syslog = False
         self.master = 0
+        self.switched: dict[str, str] = {}
 
     def take(self, letter: str, argument: str) -> None:
         """Obey one option."""
         if letter in _KEYWORDS:
             self.settings.append((_KEYWORDS[letter], _quote(argument)))
+        elif letter in _LAST_COUNTS:
+            self.switched.update(_SWITCHES[letter])
         elif letter in _SWITCHES:
             self.settings += _SWITCHES[letter]
         elif letter == "W":
@@ -156,6 +161,7 @@ def parse(argv: list[str]) -> CommandLine:
     if flags.direct is not None:
         settings += _DIRECT
     leading = len(settings)
+    settings[:0] = flags.switched.items()
     if flags.terminal:
         settings.insert(0, ("RequestTTY", "yes" if flags.terminal == 1 else "force"))
     if flags.master:

@@ -1,6 +1,7 @@
 """sshkit-client --hosts: many hosts, one command."""
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -97,20 +98,22 @@ def test_a_host_that_says_nothing_has_its_deadline_and_is_tried_again(home: Path
 
 
 @pytest.mark.peer("sshd")
-def test_an_interrupt_ends_what_runs(files: tuple[str, str]) -> None:
+def test_an_interrupt_ends_what_runs(files: tuple[str, str], tmp_path: Path) -> None:
     import subprocess
+
+    os.mkfifo(tmp_path / "started")
 
     process = beside(
         "--hosts",
         "one",
         *files,
         "--",
-        "echo started; sleep 60",
+        f"echo >{tmp_path}/started; sleep 60",
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + PATIENCE
-    time.sleep(1)
+    (tmp_path / "started").read_bytes()  # until the command runs
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert time.monotonic() < deadline

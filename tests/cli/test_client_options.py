@@ -65,17 +65,15 @@ def test_one_t_asks_for_a_terminal_and_two_insist() -> None:
 def test_each_switch_is_a_line_that_comes_first() -> None:
     assert settings("-axkfgKXY") == [
         "ForwardAgent no",
-        "ForwardX11 no",
-        "GSSAPIDelegateCredentials no",
+        "ForwardX11 yes",
+        "GSSAPIDelegateCredentials yes",
+        "GSSAPIAuthentication yes",
+        "ForwardX11Trusted yes",
         "ForkAfterAuthentication yes",
         "StdinNull yes",
         "GatewayPorts yes",
-        "GSSAPIAuthentication yes",
-        "GSSAPIDelegateCredentials yes",
-        "ForwardX11 yes",
-        "ForwardX11 yes",
-        "ForwardX11Trusted yes",
     ]
+    assert settings("-o", "ForwardAgent=no", "-aA") == ["ForwardAgent yes", "ForwardAgent=no"]
     assert settings("-A", "-L", "1:h:2", "-R", "3", "-D", "4", "-J", "a,b", "-P", "t", "-S", "s") == [
         "ForwardAgent yes",
         'LocalForward "1:h:2"',
