@@ -1,10 +1,21 @@
-"""What holds for every test: a test that needs a real peer is skipped only where that peer is absent."""
+"""What holds for every test.
+
+A test that needs a real peer is skipped only where that peer is absent.  Tests by properties take the same
+examples in every run, however slow the machine is just then; SSHKIT_FUZZ=1 looks for new ones.
+"""
 
 import os
 import shutil
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "same", deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("new", deadline=None, database=None, max_examples=1000)
+settings.load_profile("new" if os.environ.get("SSHKIT_FUZZ") else "same")
 
 #: Commands that live where an ordinary user's PATH does not look.
 EXTRA_PATH = "/usr/sbin:/usr/local/sbin"

@@ -77,7 +77,7 @@ def test_what_is_no_master_is_told(tmp_path: Path, answer: bytes, cause: str) ->
     before = descriptors()
     with Master(tmp_path, answer) as master, pytest.raises(sshkit.SSHKitError, match=cause):
         Rider(master.path)
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_master_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def test_r15_a_hostile_master_is_left_at_once(
     before = descriptors()
     with Master(tmp_path, *answers) as master:
         failed = connect_to(master.path)
-    assert descriptors() == before
+    assert descriptors() <= before
     assert isinstance(failed, error), failed
     assert cause in str(failed)
 
@@ -238,7 +238,7 @@ def test_a_master_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> No
     before = descriptors()
     with Master(tmp_path, HELLO, hold=True) as master:
         failed = connect_to(master.path, timeout=0.1)
-    assert descriptors() == before
+    assert descriptors() <= before
     assert isinstance(failed, MasterLost)
     assert "within 0.1 seconds" in str(failed)
 

@@ -17,9 +17,13 @@ T = TypeVar("T")
 PATIENCE = 20.0
 
 
-def descriptors() -> int:
-    """Return how many descriptors this process has."""
-    return len(os.listdir("/proc/self/fd"))
+def descriptors() -> set[tuple[str, str]]:
+    """Return the descriptors of this process, each with what it is."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one that the list was read with
+            found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+    return found
 
 
 async def handler(session: sshkit.Session) -> int:
@@ -107,7 +111,8 @@ def in_world(
     try:
         return sshkit.run(main())
     finally:
-        assert leaks or descriptors() == before
+        # What earlier tests have left to the collector may go meanwhile; nothing may have come.
+        assert leaks or descriptors() <= before
 
 
 async def _warm() -> None:
