@@ -49,7 +49,7 @@ def ours(capfd: pytest.CaptureFixture[str], *argv: str) -> list[str]:
 
 
 def all_have_left(port: int) -> None:
-    """Wait until a server has done with all connections: dropbear has room for five that are not logged in."""
+    """Wait until a server has done with all connections: dropbear has room for few that are not logged in."""
     end = time.monotonic() + PATIENCE
     while True:
         fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
