@@ -28,6 +28,13 @@ class KeyExchangeFailed(RemoteProtocolError):
     reason = 3
 
 
+class HostKeySigningFailed(SSHKitError):
+    """Whoever holds the server's host key, an agent or another process, did not sign with it."""
+
+    reason = 3
+    for_peer = "the host key could not sign"  #: where it is kept is none of the client's business
+
+
 class MACMismatch(RemoteProtocolError):
     """A packet whose tag, length or padding is wrong; which of them is never told."""
 

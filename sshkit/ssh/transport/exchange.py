@@ -4,14 +4,19 @@ Made by `TransportLayer` when a run starts, and dropped at the peer's NEWKEYS: a
 nothing of it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sshkit_keys import parse_public_key, wire
 from sshkit_keys.errors import SSHKitError
 
 from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX, HOST_CERTIFICATES
 from sshkit.ssh.ciphers.packet import Cipher
-from sshkit.ssh.errors import HostKeyNotVerified, KeyExchangeFailed, RemoteProtocolError
+from sshkit.ssh.errors import (
+    HostKeyNotVerified,
+    HostKeySigningFailed,
+    KeyExchangeFailed,
+    RemoteProtocolError,
+)
 from sshkit.ssh.key_exchange.group_exchange import GroupExchange
 from sshkit.ssh.key_exchange.moduli import MAX_BITS
 from sshkit.ssh.messages import transport as messages
@@ -32,6 +37,7 @@ from sshkit.ssh.transport.quirks import Quirk, quirks_of
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
+    from sshkit.deferred import Deferred, Failure
     from sshkit.interfaces import DelayedCall
     from sshkit.ssh.ciphers.packet import Opener, Sealer
     from sshkit.ssh.key_exchange.method import Method
@@ -42,6 +48,19 @@ if TYPE_CHECKING:
 SMALL_GROUP = 4096  #: bits; see Quirk.SMALL_GROUPS
 PINGS = "ping@openssh.com"  #: the sender answers PING (OpenSSH's PROTOCOL)
 EXTENSIONS_IN_LOGIN = "ext-info-in-auth@openssh.com"  #: the sender takes EXT_INFO once more during the login
+
+
+class HostSigner(Protocol):
+    """A server's host key: the key itself, or somebody who holds it elsewhere (an agent, a process)."""
+
+    @property
+    def public(self) -> "PublicKey":
+        """The key, or the certificate about it, that the clients see."""
+        ...
+
+    def sign(self, algorithm: str, data: bytes) -> "bytes | Deferred[bytes]":
+        """Return the signature blob, as PrivateKey.sign does, now or later."""
+        ...
 
 
 class Exchange:
@@ -55,6 +74,7 @@ class Exchange:
         "_our_proposal",
         "_public",
         "_secret",
+        "_signing",
         "_their_proposal",
         "is_rekey",
         "peer_proposed",
@@ -86,6 +106,7 @@ class Exchange:
         self._secret = b""
         self._hash = b""
         self._host_key = b""
+        self._signing: Deferred[bytes] | None = None
         layer.writer.send_now(self._our_proposal)
         layer.writer.block()
 
@@ -167,8 +188,41 @@ class Exchange:
             method.group_hash,
         )
         signature = key.sign(negotiated.host_key, self._hash)
-        layer.writer.send_now(method.reply(self._host_key, self._public, signature).encode())
+        if type(signature) is bytes:
+            self._reply(layer, signature)
+        else:
+            self._await_signature(layer, cast("Deferred[bytes]", signature))
+
+    def abandon(self) -> None:
+        """Let go of what the run waits for: the connection has ended."""
+        self.timer.cancel()
+        if self._signing is not None:
+            self._signing.cancel()
+
+    def _reply(self, layer: "TransportLayer", signature: bytes) -> None:
+        """Server: answer with the signature, and switch to the new keys."""
+        assert self._method is not None
+        layer.writer.send_now(self._method.reply(self._host_key, self._public, signature).encode())
         self._send_new_keys(layer)
+
+    def _await_signature(self, layer: "TransportLayer", signing: "Deferred[bytes]") -> None:
+        """Server: answer when whoever holds the host key has signed; until then no packet is looked at."""
+
+        def signed(signature: bytes) -> None:
+            self._signing = None
+            if layer.lost is None:
+                self._reply(layer, signature)
+                layer.resume()
+
+        def failed(failure: "Failure") -> None:
+            self._signing = None
+            error = HostKeySigningFailed(f"the host key did not sign: {failure.exception}")
+            error.__cause__ = failure.exception
+            layer.failed(error)
+
+        self._signing = signing
+        layer.suspend()
+        signing.add_callbacks(signed, failed).add_errback(lambda failure: layer.failed(failure.exception))
 
     def reply_received(self, layer: "TransportLayer", payload: memoryview) -> None:
         """Client: verify the server's signature and host key, and switch to the new keys."""

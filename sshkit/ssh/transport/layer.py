@@ -41,9 +41,10 @@ from sshkit.ssh.transport.quirks import Quirk, quirks_of
 from sshkit.ssh.transport.rekeying import MAX_BYTES, MIN_BYTES, TIMEOUT, RekeyLimits
 
 if TYPE_CHECKING:
-    from sshkit_keys import CertificateSigner, PublicKey
+    from sshkit_keys import PublicKey
 
     from sshkit.interfaces import Clock, DelayedCall, Transport
+    from sshkit.ssh.transport.exchange import HostSigner
     from sshkit.ssh.transport.negotiation import Negotiated
 
 MAX_UNSENT = 1024 * 1024  #: bytes of answers a peer may leave unread before we stop reading from it
@@ -114,7 +115,7 @@ class TransportLayer(PacketReader):
         random_bytes: Callable[[int], bytes],
         *,
         algorithms: Algorithms = DEFAULT,
-        host_keys: "Mapping[str, CertificateSigner] | None" = None,
+        host_keys: "Mapping[str, HostSigner] | None" = None,
         rekey_limits: RekeyLimits = RekeyLimits(),  # noqa: B008 - immutable
         identification: bytes = IDENTIFICATION,
     ) -> None:
@@ -470,9 +471,9 @@ class TransportLayer(PacketReader):
         transport, self.transport = self.transport, None
         self.release()
         self.writer.release()
-        if self.exchange is not None:
-            self.exchange.timer.cancel()
-            self.exchange = None
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.abandon()
         if self._rekey_timer is not None:
             self._rekey_timer.cancel()
             self._rekey_timer = None
