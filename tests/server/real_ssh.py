@@ -35,7 +35,7 @@ async def run_here(*arguments: str, **environment: str) -> "subprocess.Completed
 async def real_ssh(
     folder: Path, server: Any, *options: str, command: str = "true"
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run ssh with the key in `folder`/id and the hosts in `folder`/known_hosts; the first of an option counts."""
+    """Run ssh with the key in "id" and the hosts in "known_hosts"; the first of an option counts."""
     settings = (
         *options,
         f"UserKnownHostsFile={folder / 'known_hosts'}",
