@@ -27,6 +27,7 @@ LEVELS = {
     "sshkit.scp": 2,
     "sshkit.reactor": 3,
     "sshkit.protocols": 2,
+    "sshkit.cred": 3,
     "sshkit.agent": 4,
     "sshkit.forwarding": 4,
     "sshkit.client": 4,
