@@ -1,19 +1,19 @@
 """One connection of a server, from accept to its end.
 
-It owns the transport layer, is the policy behind authentication, and decides which channels and requests
-a client gets.  `Server` makes it and lends it what all its connections share.
+It owns the transport layer and the policy of the login, and decides which channels and requests a client
+gets.  `Server` makes it and lends it what all its connections share.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sshkit_keys.text import printable
 
-from sshkit.deferred import Deferred, Failure, maybe_deferred
+from sshkit.deferred import Deferred, Failure
+from sshkit.server.login_policy import LoginPolicy
 from sshkit.server.session import SessionSetup
 from sshkit.ssh.authentication.methods.public_key import HOST_BOUND_EXTENSION
-from sshkit.ssh.authentication.server import Questions, ServerAuthentication
-from sshkit.ssh.authentication.verdicts import Grant, Partial, PasswordExpired, Verdict
+from sshkit.ssh.authentication.server import ServerAuthentication
+from sshkit.ssh.authentication.verdicts import Grant
 from sshkit.ssh.channels.session import NO_MORE_SESSIONS
 from sshkit.ssh.connection.connection import Connection
 from sshkit.ssh.connection.keepalive import Keepalive
@@ -51,16 +51,15 @@ class ServerConnection:
         "_forwards",
         "_grace",
         "_keepalive",
-        "_passed",
-        "_refusal",
         "_seen",
         "_sessions",
         "_sessions_over",
         "grant",
         "layer",
+        "policy",
         "server",
+        "settings",
         "source",
-        "users",
     )
 
     def __init__(self, server: "Server") -> None:
@@ -73,10 +72,8 @@ class ServerConnection:
         self._sessions = 0
         self._sessions_over = False
         self._seen = 0  # bytes in both directions when it was last looked at
-        self._passed: tuple[str, tuple[str, ...]] = ("", ())  # methods of the chain that a user has done
-        self._refusal = ""  # why the request in work was refused, for the log
-        self.users: Logins = server.users.for_connection(self)
-        settings = server.settings
+        self.settings = settings = server.settings  #: what holds for this client
+        self.policy = LoginPolicy(self, server.users.for_connection(self))
         self.layer = TransportLayer(
             self,
             server.clock,
@@ -103,19 +100,19 @@ class ServerConnection:
     def permits_terminal(self) -> bool:
         """Sessions may have a terminal: the server's settings and the key's options allow it."""
         options = self.grant.options if self.grant is not None else None
-        return self.server.settings.permit_terminal and getattr(options, "permit_terminal", True)
+        return self.settings.permit_terminal and getattr(options, "permit_terminal", True)
 
     @property
     def permits_agent(self) -> bool:
         """Sessions may use the client's agent: the policy and the key's options allow it."""
-        policy = self.server.settings.forwards
+        policy = self.settings.forwards
         options = self.grant.options if self.grant is not None else None
         return policy is not None and policy.agent and getattr(options, "permit_agent_forwarding", True)
 
     @property
     def permits_x11(self) -> bool:
         """Sessions may have a display at the client: the policy and the key's options allow it."""
-        policy = self.server.settings.forwards
+        policy = self.settings.forwards
         options = self.grant.options if self.grant is not None else None
         allowed = policy is not None and policy.x11 is not None
         return allowed and getattr(options, "permit_x11_forwarding", True)
@@ -152,7 +149,7 @@ class ServerConnection:
         raise AssertionError("only clients verify host keys")
 
     def transport_ready(self) -> None:
-        ServerAuthentication(self.layer, self, self.server.settings.max_tries)
+        ServerAuthentication(self.layer, self.policy, self.settings.max_tries)
 
     def transport_lost(self, error: BaseException) -> None:
         if self._grace is not None:
@@ -165,75 +162,27 @@ class ServerConnection:
             self._forwards.ended()
         self.server.connection_ended(self, error)
 
-    # The policy of authentication.
+    # The owner of the policy.
 
     @property
-    def takes_certificates(self) -> bool:
-        # A program's own object may not have heard of them: then none reaches it.
-        return getattr(self.users, "takes_certificates", False)
+    def users(self) -> "Logins":
+        """Who answers for this connection."""
+        return self.policy.users
 
-    def methods(self, user: str) -> tuple[str, ...]:
-        # Asked only where no part of the chain counts any more: at the start, and after another user's try.
-        self._passed = ("", ())
-        chain = self.users.chain
-        return chain[:1] if chain else self.users.methods()
+    def log(self, level: str, text: str, error: BaseException | None = None) -> None:
+        """Log one event of this connection."""
+        self.server.log(level, text, error)
 
-    def none(self, user: str) -> "Verdict | Deferred[Verdict]":
-        return self._judge(user, "none", maybe_deferred(self.users.allows_none, user))
-
-    def public_key(self, user: str, key: "PublicKey", signed: bool) -> "Verdict | Deferred[Verdict]":
-        answer = maybe_deferred(self.users.check_key, user, key)
-        name = f"{key.key_type} {key.fingerprint()}"
-        return self._judge(user, "publickey", answer, name, signed)
-
-    def password(self, user: str, password: str) -> "Verdict | Deferred[Verdict]":
-        return self._judge(user, "password", maybe_deferred(self.users.check_password, user, password))
-
-    def interactive(self, user: str, answers: Sequence[str] | None) -> "Questions | Verdict | Deferred[Any]":
-        if answers is None:
-            return Questions([("Password: ", False)])
-        if len(answers) != 1 or len(answers[0].encode()) > 1024:
-            return None
-        answer = maybe_deferred(self.users.check_password, user, answers[0])
-        return self._judge(user, "keyboard-interactive", answer)
-
-    def change_password(self, user: str, old: str, new: str) -> "Verdict | Deferred[Verdict]":
-        answer = maybe_deferred(self._asked("change_password"), user, old, new)
-        return self._judge(user, "password", answer)
-
-    def host_based(
-        self, user: str, key: "PublicKey", host: str, local_user: str
-    ) -> "Verdict | Deferred[Verdict]":
-        answer = maybe_deferred(self._asked("check_host"), user, key, host, local_user)
-        name = f"{key.key_type} {key.fingerprint()} of {printable(host)}"
-        return self._judge(user, "hostbased", answer, name)
-
-    @property
-    def gssapi(self) -> Any:
-        """Who takes tickets, or None."""
-        return getattr(self.users, "gssapi", None)
-
-    def gssapi_user(self, user: str, principal: str) -> "Verdict | Deferred[Verdict]":
-        answer = maybe_deferred(self._asked("check_principal"), user, principal)
-        return self._judge(user, "gssapi-with-mic", answer, printable(principal))
-
-    def _asked(self, name: str) -> Any:
-        """Return a method of the users object; one that has not heard of it refuses."""
-        return getattr(self.users, name, lambda *_: False)
-
-    def banner(self, user: str) -> str:
-        return self.server.settings.banner
-
-    def attempt_failed(self, user: str, method: str, detail: str) -> None:
-        reason, self._refusal = self._refusal or detail, ""
-        self.server.log("info", f"{self.source}: login of {user!r} by {method} failed: {reason}")
+    def login_failed(self, user: str, method: str) -> None:
+        """Count a refusal."""
+        self.server.login_failed(self, user, method)
 
     def granted(self, grant: Grant) -> None:
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
         self.grant = grant
-        settings = self.server.settings
+        self.settings = settings = self.policy.settings
         self._connection = Connection(self.layer, self)
         if settings.keepalive:
             self._keepalive = Keepalive(self._connection, settings.keepalive, settings.keepalive_count)
@@ -242,40 +191,10 @@ class ServerConnection:
         self.server.clock.call_soon(self.layer.rest)
         self.server.logged_in(self)
 
-    def _judge(
-        self, user: str, method: str, answer: "Deferred[Any]", key: str | None = None, final: bool = True
-    ) -> "Verdict | Deferred[Verdict]":
-        """Turn what the users object says into a verdict; `final` is false for a mere question."""
-
-        def judge(options: Any) -> Verdict:
-            chain = self.users.chain
-            if isinstance(options, PasswordExpired):
-                if method == "password":
-                    return options
-                options = None  # no other method can change it
-            if not options:
-                words = (key, getattr(options, "reason", ""))
-                self._refusal = ": ".join(word for word in words if word)
-                return None
-            if final and method in chain:
-                done = self._passed[1] if self._passed[0] == user else ()
-                if method != chain[len(done)]:
-                    return None
-                done = (*done, method)
-                self._passed = (user, done)
-                if done != chain:
-                    return Partial((chain[len(done)],))
-            elif final and chain:
-                return None
-            return Grant(user, method, key, None if options is True else options)
-
-        verdict: Deferred[Verdict] = answer.add_callback(judge)
-        return verdict
-
     # The owner of the connection.
 
     def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol | Deferred[ChannelProtocol]":
-        settings = self.server.settings
+        settings = self.settings
         if kind != "session":
             known = kind in ("direct-tcpip", "direct-streamlocal@openssh.com", "tun@openssh.com")
             if known and settings.forwards is not None:
@@ -290,7 +209,7 @@ class ServerConnection:
 
     def global_requested(self, kind: str, body: bytes) -> "bytes | Deferred[bytes] | None":
         """Serve requests for forwards; refuse all others, which is also the answer that a keepalive wants."""
-        if self.server.settings.forwards is not None and kind in FORWARD_REQUESTS:
+        if self.settings.forwards is not None and kind in FORWARD_REQUESTS:
             return self.forwards.global_requested(kind, body)
         if kind == NO_MORE_SESSIONS and not body:
             self._sessions_over = True
@@ -306,7 +225,7 @@ class ServerConnection:
     @property
     def forwards(self) -> "ServerForwards":
         """The forwards of this client, where the server serves any."""
-        policy, connection = self.server.settings.forwards, self._connection
+        policy, connection = self.settings.forwards, self._connection
         assert policy is not None
         assert connection is not None
         if self._forwards is None:
@@ -316,5 +235,5 @@ class ServerConnection:
         return self._forwards
 
     def _grace_over(self) -> None:
-        seconds = self.server.settings.grace_time
+        seconds = self.settings.grace_time
         self.layer.disconnect(LoginTimedOut(f"no login within {seconds:g} seconds"))

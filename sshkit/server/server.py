@@ -151,6 +151,9 @@ class Server:
         assert grant is not None
         self.log("info", f"{connection.source}: {grant.user!r} logged in by {grant.method} {grant.key or ''}")
 
+    def login_failed(self, connection: ServerConnection, user: str, method: str) -> None:
+        """Count one more refusal."""
+
     def connection_ended(self, connection: ServerConnection, error: BaseException) -> None:
         """Forget a connection."""
         self.connections.discard(connection)

@@ -37,7 +37,10 @@ class Refusal:
 class Logins(Protocol):
     """Who answers for one connection; each answer may be a Deferred, and a `Refusal` is a no.
 
-    `change_password`, `check_host`, `gssapi` and `check_principal` may be missing: see `Users`.
+    `change_password`, `check_host`, `gssapi` and `check_principal` may be missing: see `Users`.  So may
+    `chains`, where more than one chain leads in; ``prepare(user)``, called before anything else about a
+    user, with which methods and chains may change; ``ask(user, answers)``, the dialogue of
+    keyboard-interactive; and `settings`, which hold from the login on.
     """
 
     @property

@@ -19,8 +19,8 @@ from sshkit_keys import (
 )
 
 from sshkit.server.accounts import Account, AccountError, LoginRules, SystemUsers
-from sshkit.server.connection import ServerConnection
 from sshkit.server.key_limits import KeyLimits
+from sshkit.server.login_policy import LoginPolicy
 from sshkit.server.users import EveryUser, Refusal, Users
 from tests.servers import USER, OwnServer, Place
 
@@ -217,7 +217,7 @@ def test_r07_users_of_a_program_that_does_not_know_certificates_meet_none() -> N
     assert not Users.takes_certificates
     assert not EveryUser([KEY.public]).takes_certificates
     assert SystemUsers.takes_certificates
-    asked = ServerConnection.takes_certificates.fget
+    asked = LoginPolicy.takes_certificates.fget
     assert asked is not None
     assert asked(SimpleNamespace(users=object())) is False  # type: ignore[arg-type]
 

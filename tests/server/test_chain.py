@@ -19,7 +19,7 @@ def test_r5_a_chain_starts_again_after_another_user_s_try() -> None:
     host, ann = generate_private_key("ed25519"), generate_private_key("ed25519")
     users = sshkit.Users({"ann": "secret"}, {"ann": [ann.public]}, chain=("publickey", "password"))
     server = Server(MemoryClock(), host_keys=[host], users=users, start_program=no_program)
-    policy = ServerConnection(server)
+    policy = ServerConnection(server).policy
 
     def offer(key: PublicKey) -> object:
         return maybe_deferred(policy.public_key, "ann", key, True).result()

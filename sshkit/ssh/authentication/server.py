@@ -17,6 +17,7 @@ from sshkit.ssh.authentication.verdicts import (
     Grant,
     Partial,
     PasswordExpired,
+    Proof,
     Verdict,
     user_name_fault,
 )
@@ -40,9 +41,10 @@ MAX_ANSWERS = 64  #: answers in one round of keyboard-interactive (R18)
 class AuthenticationPolicy(Protocol):
     """Who may log in.  An answer is a verdict or a Deferred of one; an exception is a refusal (R10).
 
-    A policy may have more, and a method without its part is refused: ``change_password(user, old, new)``
-    gives a verdict on a change; ``host_based(user, key, host, local_user)`` one on a host that vouches, whose
-    signature was verified; `gssapi` is an Acceptor (methods.gssapi), and ``gssapi_user(user, name)`` gives
+    A policy may have more.  ``prepare(user)`` is called before anything else about a user, and may answer
+    with a Deferred.  A method without its part is refused: ``change_password(user, old, new)`` gives a
+    verdict on a change; ``host_based(user, key, host, local_user)`` one on a host that vouches, whose
+    signature was verified; `max_tries` is the user's own limit; `gssapi` is an Acceptor (methods.gssapi), and ``gssapi_user(user, name)`` gives
     the verdict on who it says the client is.
     """
 
@@ -117,6 +119,7 @@ class ServerAuthentication:
         "layer",
         "max_tries",
         "policy",
+        "proof",
     )
 
     def __init__(
@@ -132,6 +135,7 @@ class ServerAuthentication:
         self._banner_sent = False
         self._asked = 0  # questions of the keyboard-interactive round that is under way
         self._dialogue: ServerDialogue | None = None
+        self.proof: Proof | None = None  #: the signature behind the question in work
         layer.set_phase(AWAIT_SERVICE, self)
 
     def service_requested(self, payload: memoryview) -> None:
@@ -144,8 +148,6 @@ class ServerAuthentication:
 
     def requested(self, payload: memoryview) -> None:
         """Take one request; its verdict may come later.  A dialogue that was under way is given up."""
-        from sshkit.ssh.authentication.methods import FORMS, SERVER_METHODS
-
         self.layer.set_phase(REQUESTS, self)
         self._dialogue = None
         request = messages.UserauthRequest.decode(payload)
@@ -158,19 +160,29 @@ class ServerAuthentication:
         if subject != self._subject:
             # What was reached for one user means nothing for another (R5).
             self._subject, self._partial = subject, None
+            prepare = getattr(self.policy, "prepare", None)
+            if prepare is not None and not user_name_fault(request.user):
+                prepared = self.ask(lambda: prepare(request.user))
+                if isinstance(prepared, Deferred):
+                    self._when_decided(request, prepared.add_callback(lambda _: self._serve(request)))
+                    return
+        self._when_decided(request, self._serve(request))
+
+    def _serve(self, request: messages.UserauthRequest) -> object:
+        """Hand a request to its method; returns the outcome, or a Deferred of it."""
+        from sshkit.ssh.authentication.methods import FORMS, SERVER_METHODS
+
         fault = user_name_fault(request.user)
         if not self._banner_sent:
             self._banner_sent = True
             self._send_banner("" if fault else request.user)
         method = SERVER_METHODS.get(request.method)
-        allowed = self._methods(request.user)
         name = FORMS.get(request.method, request.method)
-        if fault or method is None or (name != "none" and name not in allowed):
+        if fault or method is None or (name != "none" and name not in self._methods(request.user)):
             detail = f"user name {fault}" if fault else "the method is not offered"
             self._refuse(request.user, request.method, detail)
-            return
-        outcome = method(self, request, WireReader(request.body))
-        self._when_decided(request, outcome)
+            return b""
+        return method(self, request, WireReader(request.body))
 
     def answered(self, payload: memoryview) -> None:
         """Take the answers of a keyboard-interactive round (RFC 4256 section 3.4)."""
@@ -292,7 +304,7 @@ class ServerAuthentication:
     def _count_failure(self, user: str, method: str, detail: str) -> None:
         self._failures += 1
         self.policy.attempt_failed(printable(user[:255]), printable(method[:64]), detail)
-        if self._failures >= self.max_tries:
+        if self._failures >= getattr(self.policy, "max_tries", self.max_tries):
             raise TooManyAuthenticationFailures("too many authentication failures")
 
     def _send_questions(self, questions: Questions) -> None:

@@ -34,6 +34,14 @@ class Partial(NamedTuple):
     methods: tuple[str, ...]
 
 
+class Proof(NamedTuple):
+    """The signature behind the question in work, for a policy that verifies it once more elsewhere."""
+
+    algorithm: str
+    signature: bytes
+    host_key: bytes = b""  #: what a host-bound signature is bound to
+
+
 class PasswordExpired(NamedTuple):
     """The password was right, or a new one was not good enough: a new one is wanted (RFC 4252 section 8)."""
 

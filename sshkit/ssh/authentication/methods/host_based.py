@@ -14,7 +14,7 @@ from sshkit.ssh.authentication.methods.public_key import (
     parse_key,
     plain_label,
 )
-from sshkit.ssh.authentication.verdicts import SERVICE
+from sshkit.ssh.authentication.verdicts import SERVICE, Proof
 from sshkit.ssh.messages.authentication import USERAUTH_REQUEST, UserauthRequest
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def serve_host_based(server: "ServerAuthentication", request: UserauthRequest, r
         key.verify(algorithm, data, signature)
     except SSHKitError:
         return None
+    server.proof = Proof(algorithm, signature)
     verdict = server.ask(lambda: policy(request.user, key, host.removesuffix("."), local_user))
     if isinstance(verdict, Deferred):
         return verdict.add_callback(grant_with_key, key)

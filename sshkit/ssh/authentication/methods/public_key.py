@@ -13,7 +13,7 @@ from sshkit_keys.wire import WireReader, boolean, string
 from sshkit.deferred import Deferred
 from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
 from sshkit.ssh.authentication.methods.method import ClientMethod
-from sshkit.ssh.authentication.verdicts import SERVICE, Grant, Verdict
+from sshkit.ssh.authentication.verdicts import SERVICE, Grant, Proof, Verdict
 from sshkit.ssh.errors import RemoteProtocolError
 from sshkit.ssh.messages.authentication import USERAUTH_REQUEST, UserauthPublicKeyOk, UserauthRequest
 
@@ -71,6 +71,7 @@ def serve_public_key(server: "ServerAuthentication", request: UserauthRequest, r
             key.verify(algorithm, data, signature)
     except SSHKitError:
         return None
+    server.proof = Proof(algorithm, signature, host_key) if signed else None
     verdict = server.ask(lambda: server.policy.public_key(request.user, key, signed))
     if isinstance(verdict, Deferred):
         return verdict.add_callback(_answer, signed, algorithm, key)
