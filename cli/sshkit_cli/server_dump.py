@@ -1,82 +1,105 @@
-"""`sshkit-server -T`: the configuration in force, a line a value, as `sshd -T` writes it.
+"""`sshkit-server -T` and `-G`: the configuration in force, a line a value, as `sshd -T` writes it.
 
 Called by `server`.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
+from sshkit.config.algorithm_names import CATEGORIES, usable_list
+from sshkit.config.parser import Place, Setting
 from sshkit.config.sshd_config import ServerOptions
-from sshkit.config.sshd_keywords import LIMITED, OBEYED
-from sshkit.config.values import LOG_LEVELS, RekeyLimit
-from sshkit.ssh.algorithms import Algorithms
+from sshkit.config.sshd_keywords import KEYWORDS
+from sshkit.config.sshd_shown import shown_values
+from sshkit.ssh.algorithms import TABLES, Algorithms
+from sshkit_cli.server_options import Options
 
-#: Keyword -> which list of Algorithms it edits, and what that list is called there.
-ALGORITHMS = {
-    "ciphers": "ciphers",
-    "hostkeyalgorithms": "host_keys",
-    "kexalgorithms": "key_exchanges",
-    "macs": "macs",
-    "pubkeyacceptedalgorithms": "user_keys",
-}
+#: The order in which sshd prints keywords; others follow by name.
+ORDER = tuple(
+    """
+    port addressfamily listenaddress usepam pamservicename logingracetime x11displayoffset maxauthtries
+    maxsessions clientaliveinterval clientalivecountmax requiredrsasize streamlocalbindmask
+    unusedconnectiontimeout permitrootlogin ignorerhosts ignoreuserknownhosts hostbasedauthentication
+    hostbasedusesnamefrompacketonly pubkeyauthentication kerberosauthentication kerberosorlocalpasswd
+    kerberosticketcleanup gssapiauthentication gssapicleanupcredentials gssapikeyexchange
+    gssapistrictacceptorcheck gssapistorecredentialsonrekey gssapikexalgorithms passwordauthentication
+    kbdinteractiveauthentication printmotd printlastlog x11forwarding x11uselocalhost permittty
+    permituserrc strictmodes tcpkeepalive permitemptypasswords compression gatewayports usedns
+    allowtcpforwarding allowagentforwarding disableforwarding allowstreamlocalforwarding
+    streamlocalbindunlink fingerprinthash exposeauthinfo refuseconnection debianbanner pidfile
+    modulifile xauthlocation ciphers macs banner forcecommand chrootdirectory trustedusercakeys
+    revokedkeys securitykeyprovider authorizedprincipalsfile versionaddendum authorizedkeyscommand
+    authorizedkeyscommanduser authorizedprincipalscommand authorizedprincipalscommanduser hostkeyagent
+    kexalgorithms casignaturealgorithms hostbasedacceptedalgorithms hostkeyalgorithms
+    pubkeyacceptedalgorithms sshdsessionpath sshdauthpath persourcepenaltyexemptlist loglevel
+    syslogfacility authorizedkeysfile hostkey hostcertificate allowusers denyusers allowgroups
+    denygroups acceptenv setenv authenticationmethods logverbose channeltimeout subsystem maxstartups
+    persourcemaxstartups persourcenetblocksize permittunnel ipqos rekeylimit permitopen permitlisten
+    permituserenvironment pubkeyauthoptions persourcepenalties
+    """.split()
+)
+#: Keywords that an sshd may not know, so that they are printed only where a line set them.
+UNUSUAL = frozenset(KEYWORDS) - frozenset(ORDER)
+#: Keyword in lower case -> the same as people write it.
+ALGORITHMS = {keyword.lower(): keyword for keyword in CATEGORIES}
+
+
+class Shown(NamedTuple):
+    """A line, and what set it."""
+
+    text: str
+    place: Place
+
+
+def dumped(options: Options, configuration: ServerOptions) -> str:
+    """Return what -T and -G print: for the connection of -C, with places if -v was given."""
+    effective = configuration.for_connection(options.connection)
+    lines = list(effective_settings(effective))
+    if not options.verbose:
+        return "\n".join(line.text for line in lines)
+    width = min(max(len(line.text) for line in lines), 40)
+    return "\n".join(f"{line.text:{width}}  # {line.place}" for line in lines)
 
 
 def effective_lines(options: ServerOptions) -> Iterator[str]:
-    """Yield the lines, in the order of the keywords."""
-    for keyword, (name, _) in OBEYED.items():
-        value: Any = getattr(options, name).value
+    """Yield the lines."""
+    for line in effective_settings(options):
+        yield line.text
+
+
+def effective_settings(options: ServerOptions) -> Iterator[Shown]:
+    """Yield the lines with their places."""
+    for keyword in (*ORDER, *sorted(UNUSUAL)):
+        setting: Setting[object] = getattr(options, KEYWORDS[keyword].attribute)
+        if keyword in UNUSUAL and setting.is_default:
+            continue
         if keyword == "listenaddress":
-            for place in options.listen_places():
-                host = place.host or "*"
-                yield f"listenaddress {f'[{host}]' if ':' in host else host}:{place.port}"
+            values = list(_addresses(options))
         elif keyword in ALGORITHMS:
-            yield f"{keyword} {_algorithm_names(ALGORITHMS[keyword], value)}"
-        elif keyword in SPECIAL:
-            yield f"{keyword} {SPECIAL[keyword](value)}"
-        elif keyword in ONE_EACH:
-            for item in value:
-                words = [item] if isinstance(item, str) else [str(word) for word in item]
-                yield f"{keyword} {ONE_EACH[keyword].join(words)}"
-        elif keyword in ("port", "hostkey"):
-            for item in value:
-                yield f"{keyword} {item}"
+            values = [_algorithm_names(ALGORITHMS[keyword], getattr(options, KEYWORDS[keyword].attribute))]
         else:
-            yield f"{keyword} {_shown(value)}"
-    for keyword, (allowed, _) in LIMITED.items():
-        yield f"{keyword} {allowed[0]}"
+            values = shown_values(keyword, setting.value)
+        for value in values:
+            yield Shown(f"{keyword} {value}", setting.place)
 
 
-#: Keywords with a line for each value, and what stands between the parts of one.
-ONE_EACH = {"acceptenv": " ", "allowgroups": " ", "allowusers": " ", "denygroups": " ", "denyusers": " "}
-ONE_EACH |= {"setenv": "=", "subsystem": " "}
+def _addresses(options: ServerOptions) -> Iterator[str]:
+    """Yield the places to listen at; every address is two of them, as in sshd."""
+    family = options.address_family.value
+    for host, port, _ in options.listen_places():
+        if host:
+            yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            continue
+        if family != "inet":
+            yield f"[::]:{port}"
+        if family != "inet6":
+            yield f"0.0.0.0:{port}"
 
 
-def _shown(value: Any) -> str:
-    if value is None or value == "":
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return " ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
-
-
-def _rekey(limit: RekeyLimit) -> str:
-    return f"{limit.bytes or 'default'} {'default' if limit.seconds is None else limit.seconds or 'none'}"
-
-
-def _level(number: int) -> str:
-    return next(name for name, value in LOG_LEVELS.items() if value == number).upper()
-
-
-SPECIAL: dict[str, Callable[[Any], str]] = {
-    "authenticationmethods": lambda chain: ",".join(chain) or "any",
-    "loglevel": _level,
-    "maxstartups": lambda limit: ":".join(str(part) for part in limit),
-    "persourcenetblocksize": lambda bits: ":".join(str(part) for part in bits),
-    "rekeylimit": _rekey,
-    "syslogfacility": str.upper,
-}
-
-
-def _algorithm_names(category: str, text: str | None) -> str:
+def _algorithm_names(spelled: str, setting: Setting[str | None]) -> str:
+    """Return the list that is offered: what OpenSSH has and sshkit has not is left out."""
+    category = CATEGORIES[spelled]
+    known = [entry.name for entry in TABLES[category][1]]
+    text, _ = usable_list(spelled, setting, known)
     entries = getattr(Algorithms().edited(**{category: text}), category)
     return ",".join(entry if isinstance(entry, str) else entry.name for entry in entries)

@@ -1,282 +1,177 @@
-"""What each keyword of sshd_config(5) means here: obeyed, known without effect, or refused.
+"""What each keyword of sshd_config(5) is: the attribute it sets, what reads it, its default, its place.
 
-Called by `sshd_config`.  Every keyword of OpenSSH 10 is in one of these tables.  Refused is what would be
-dangerous to lose silently: a limit, a check, a block of exceptions.  Without effect is what only allows
-more than this server can do, or changes nothing that anybody could rely on.
+Called by `sshd_options`, `sshd_config` and, for the table of keywords, by the documentation.  Every keyword
+of OpenSSH 9.2 to 10.x is here or in GONE, or opens a block (Match, Include): those belong to `sshd_config`.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
-from sshkit_keys.authorized_options import Permit, parse_permit_listen, parse_permit_open
-from sshkit_keys.errors import TrustFileError
-from sshkit_keys.text import quoted
-
+from . import sshd_values as read
+from .client_values import channel_timeouts, ip_qos
 from .parser import Line
-from .values import choice, flag, log_level, number, rekey_limit, time
+from .values import LOG_LEVELS, RekeyLimit, choice, flag, log_level, number, rekey_limit, time
 
-ROOT_LOGINS = {
-    "yes": "yes",
-    "no": "no",
-    "prohibit-password": "prohibit-password",
-    "without-password": "prohibit-password",
-    "forced-commands-only": "forced-commands-only",
-}
-FACILITIES = {
-    name: name for name in ("daemon", "user", "auth", "authpriv", *(f"local{number}" for number in range(8)))
-}
-FAMILIES = {"any": "any", "inet": "inet", "inet6": "inet6"}
-FORWARDING = {name: name for name in ("yes", "no", "local", "remote")} | {"all": "yes"}
-TUNNELS = {name: name for name in ("yes", "no", "point-to-point", "ethernet")}
-GATEWAY_PORTS = {name: name for name in ("no", "yes", "clientspecified")}
-METHODS = ("publickey", "password", "keyboard-interactive")
+BLOCK: Final = 1  #: may stand in a Match block
+LIST: Final = 2  #: each further line adds; of all others the first counts
+EXPEDITED: Final = 0xB8  #: the class of service for what somebody waits for (RFC 3246)
 
 
-def words(line: Line) -> tuple[str, ...]:
-    """Return all arguments."""
-    return tuple(line.some())
+class Keyword(NamedTuple):
+    """A keyword with a value."""
+
+    spelled: str
+    attribute: str
+    read: Callable[[Line], Any]
+    default: Any  #: sshd's own, but for what `sshd_meanings.DEVIATIONS` names
+    flags: int = 0
 
 
-def path(line: Line) -> str | None:
-    """Return the path, or None for "none"."""
-    word = line.one()
-    return None if word.lower() == "none" else word
+def choose(choices: Mapping[str, Any]) -> Callable[[Line], Any]:
+    """Return what reads one of `choices`."""
+    return lambda line: choice(line, choices)
 
 
-def text(line: Line) -> str | None:
-    """Return the rest of the line as it was written, or None for "none"."""
-    if not line.rest.strip():
-        line.fail(f"missing argument for {line.spelled}")
-    return None if line.rest.strip().lower() == "none" else line.rest.strip()
-
-
-def port(line: Line) -> tuple[int, ...]:
-    """Return the port; 0 is any free one."""
-    return (number(line, 0, 65535),)
-
-
-def one_word(line: Line) -> tuple[str, ...]:
-    """Return the only argument, to be added to those of other lines."""
-    return (line.one(),)
-
-
-def listen_address(line: Line) -> tuple[tuple[str, int | None], ...]:
-    """Return host and port of ``host``, ``host:port``, ``[host]:port`` or a bare IPv6 address."""
-    word = line.one()
-    host, colon, port_text = word, "", ""
-    if word.startswith("["):
-        host, bracket, rest = word[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            line.fail(
-                f"{line.spelled}: {quoted(word)} is not an address; write host, host:port or [host]:port"
-            )
-        colon, port_text = rest[:1], rest[1:]
-    elif word.count(":") == 1:
-        host, colon, port_text = word.partition(":")
-    if colon:
-        if not (port_text.isascii() and port_text.isdecimal()) or int(port_text) > 65535:
-            line.fail(f"{line.spelled}: {quoted(port_text)} is not a port")
-        return ((host, int(port_text)),)
-    return ((host, None),)
-
-
-def max_startups(line: Line) -> tuple[int, int, int]:
-    """Return ``start:rate:full``, or a plain number from which all are refused."""
-    word = line.one()
-    numbers = [int(part) if part.isascii() and part.isdecimal() else -1 for part in word.split(":")]
-    if len(numbers) == 1:
-        numbers = [numbers[0], 30, numbers[0]]
-    if len(numbers) != 3 or min(numbers[0], numbers[2]) < 1 or numbers[0] > numbers[2]:
-        line.fail(f"{line.spelled}: {quoted(word)} is not start:rate:full with start at most full")
-    if not 1 <= numbers[1] <= 100:
-        line.fail(f"{line.spelled}: the rate in {quoted(word)} is not from 1 to 100")
-    return numbers[0], numbers[1], numbers[2]
-
-
-def per_source(line: Line) -> int | None:
-    """Return the number, or None for "none"."""
-    return None if line.one().lower() == "none" else number(line)
-
-
-def subsystem(line: Line) -> tuple[tuple[str, str], ...]:
-    """Return the name and the command."""
-    from shlex import quote
-
-    parts = line.some()
-    if len(parts) < 2:
-        line.fail(f"{line.spelled} {quoted(parts[0])}: no command")
-    command = parts[1] if len(parts) == 2 else " ".join(quote(part) for part in parts[1:])
-    return ((parts[0], command),)
-
-
-def variables(line: Line) -> tuple[tuple[str, str], ...]:
-    """Return the variables of ``NAME=value ...``."""
-    found = []
-    for word in line.some():
-        name, equals, value = word.partition("=")
-        if not equals or not name:
-            line.fail(f"{line.spelled}: {quoted(word)} is not NAME=value")
-        found.append((name, value))
-    return tuple(found)
-
-
-def permits(line: Line, parse: Callable[[str], Permit]) -> tuple[Permit, ...] | None:
-    """Return the permitted addresses: None for "any", none for "none"."""
-    texts = line.some()
-    if len(texts) == 1 and texts[0].lower() in ("any", "none"):
-        return None if texts[0].lower() == "any" else ()
-    try:
-        return tuple(parse(text) for text in texts)
-    except TrustFileError as error:
-        line.fail(f"{line.spelled}: {error}")
-
-
-def octal(line: Line) -> int:
-    """Return the only argument as permissions in octal."""
-    word = line.one()
-    if not word or len(word) > 4 or not all(char in "01234567" for char in word) or int(word, 8) > 0o777:
-        line.fail(f"{line.spelled}: {quoted(word)} is not a mask in octal, such as 0177")
-    return int(word, 8)
-
-
-def environment_names(line: Line) -> tuple[str, ...]:
-    """Return patterns of names of variables."""
-    names = words(line)
-    for name in names:
-        if "=" in name:
-            line.fail(f"{line.spelled}: {quoted(name)} is not the name of a variable")
-    return names
-
-
-def user_patterns(line: Line) -> tuple[str, ...]:
-    """Return patterns of users, USER or USER@HOST.
-
-    Names of hosts are not looked up: an address pattern is all that a host part can be.
-    """
-    for pattern in words(line):
-        if pattern.startswith("!"):
-            line.fail(f"{line.spelled}: {quoted(pattern)}: exceptions with ! are not possible here")
-        _, at, host = pattern.rpartition("@")
-        if at and not all(char in "0123456789abcdefABCDEF:.*?/" for char in host):
-            line.fail(f"{line.spelled}: {quoted(host)}: names of hosts are not looked up; write addresses")
-    return words(line)
-
-
-def authentication_methods(line: Line) -> tuple[str, ...]:
-    """Return the methods that are needed one after the other; empty for "any"."""
-    lists = line.some()
-    if lists == ["any"]:
-        return ()
-    if len(lists) > 1:
-        line.fail(f"{line.spelled}: more than one list is not supported yet")
-    chain = tuple(lists[0].split(","))
-    for method in chain:
-        if method not in METHODS:
-            line.fail(f"{line.spelled}: {quoted(method)} is none of {', '.join(METHODS)}")
-        if chain.count(method) > 1:
-            line.fail(f"{line.spelled}: {method} twice is not supported")
-    return chain
-
-
-def version_addendum(line: Line) -> str:
-    """Return what follows our version in the identification."""
-    value = text(line) or ""
-    if not (value.isascii() and value.isprintable()) or len(value) > 200:
-        line.fail(f"{line.spelled}: only printable ASCII, 200 characters at most")
-    return value
-
-
-def net_blocks(line: Line) -> tuple[int, int]:
-    """Return how many bits of IPv4 and IPv6 addresses tell sources apart."""
-    parts = line.one().split(":")
-    bits = [int(part) if part.isascii() and part.isdecimal() else -1 for part in parts]
-    if len(bits) > 2 or not 0 <= bits[0] <= 32 or not 0 <= bits[-1] <= 128:
-        line.fail(f"{line.spelled}: {quoted(line.one())} is not bits4[:bits6]")
-    return bits[0], bits[1] if len(bits) == 2 else 128
-
-
-Parse = Callable[[Line], Any]
-
-#: Keyword -> attribute of ServerOptions, and what reads its value.
-OBEYED: dict[str, tuple[str, Parse]] = {
-    "acceptenv": ("accept_env", environment_names),
-    "addressfamily": ("address_family", lambda line: choice(line, FAMILIES)),
-    "allowstreamlocalforwarding": (
-        "allow_stream_local_forwarding",
-        lambda line: choice(line, FORWARDING),
-    ),
-    "allowtcpforwarding": ("allow_tcp_forwarding", lambda line: choice(line, FORWARDING)),
-    "allowagentforwarding": ("allow_agent_forwarding", flag),
-    "allowgroups": ("allow_groups", words),
-    "allowusers": ("allow_users", user_patterns),
-    "authenticationmethods": ("authentication_methods", authentication_methods),
-    "authorizedkeysfile": ("authorized_keys_files", words),
-    "authorizedprincipalsfile": ("authorized_principals_file", path),
-    "banner": ("banner", path),
-    "ciphers": ("ciphers", Line.one),
-    "clientalivecountmax": ("client_alive_count_max", number),
-    "clientaliveinterval": ("client_alive_interval", time),
-    "denygroups": ("deny_groups", words),
-    "denyusers": ("deny_users", user_patterns),
-    "disableforwarding": ("disable_forwarding", flag),
-    "forcecommand": ("force_command", text),
-    "gatewayports": ("gateway_ports", lambda line: choice(line, GATEWAY_PORTS)),
-    "hostcertificate": ("host_certificates", one_word),
-    "hostkey": ("host_keys", one_word),
-    "hostkeyalgorithms": ("host_key_algorithms", Line.one),
-    "kbdinteractiveauthentication": ("interactive_authentication", flag),
-    "kexalgorithms": ("kex_algorithms", Line.one),
-    "listenaddress": ("listen_addresses", listen_address),
-    "logingracetime": ("login_grace_time", time),
-    "loglevel": ("log_level", log_level),
-    "macs": ("macs", Line.one),
-    "maxauthtries": ("max_auth_tries", lambda line: number(line, 1)),
-    "maxsessions": ("max_sessions", number),
-    "maxstartups": ("max_startups", max_startups),
-    "passwordauthentication": ("password_authentication", flag),
-    "permitlisten": ("permit_listen", lambda line: permits(line, parse_permit_listen)),
-    "permitopen": ("permit_open", lambda line: permits(line, parse_permit_open)),
-    "permitrootlogin": ("permit_root_login", lambda line: choice(line, ROOT_LOGINS)),
-    "permittty": ("permit_tty", flag),
-    "permittunnel": ("permit_tunnel", lambda line: choice(line, TUNNELS)),
-    "persourcemaxstartups": ("per_source_max_startups", per_source),
-    "persourcenetblocksize": ("per_source_net_block_size", net_blocks),
-    "pidfile": ("pid_file", path),
-    "port": ("ports", port),
-    "pubkeyacceptedalgorithms": ("pubkey_accepted_algorithms", Line.one),
-    "pubkeyauthentication": ("pubkey_authentication", flag),
-    "rekeylimit": ("rekey_limit", rekey_limit),
-    "requiredrsasize": ("required_rsa_size", lambda line: number(line, 0, 16384)),
-    "revokedkeys": ("revoked_keys", path),
-    "setenv": ("set_env", variables),
-    "streamlocalbindmask": ("stream_local_bind_mask", octal),
-    "streamlocalbindunlink": ("stream_local_bind_unlink", flag),
-    "strictmodes": ("strict_modes", flag),
-    "subsystem": ("subsystems", subsystem),
-    "syslogfacility": ("syslog_facility", lambda line: choice(line, FACILITIES)),
-    "trustedusercakeys": ("trusted_user_ca_keys", path),
-    "versionaddendum": ("version_addendum", version_addendum),
-    "x11displayoffset": ("x11_display_offset", lambda line: number(line, 0, 59535)),
-    "x11forwarding": ("x11_forwarding", flag),
-    "x11uselocalhost": ("x11_use_localhost", flag),
-    "xauthlocation": ("xauth_location", Line.one),
-}
-
-#: Attributes to which each further line adds; of all others the first line counts.
-COLLECTED = frozenset(
-    (
-        "accept_env",
-        "allow_groups",
-        "allow_users",
-        "deny_groups",
-        "deny_users",
-        "host_certificates",
-        "host_keys",
-        "listen_addresses",
-        "ports",
-        "subsystems",
+#: Keyword in lower case -> what it is.
+KEYWORDS: dict[str, Keyword] = {
+    keyword.spelled.lower(): keyword
+    for keyword in (
+        Keyword("AcceptEnv", "accept_env", read.environment_names, (), BLOCK | LIST),
+        Keyword("AddressFamily", "address_family", choose(read.FAMILIES), "any"),
+        Keyword("AllowAgentForwarding", "allow_agent_forwarding", flag, True, BLOCK),
+        Keyword("AllowGroups", "allow_groups", read.words, (), BLOCK | LIST),
+        Keyword(
+            "AllowStreamLocalForwarding",
+            "allow_stream_local_forwarding",
+            choose(read.FORWARDING),
+            "yes",
+            BLOCK,
+        ),
+        Keyword("AllowTcpForwarding", "allow_tcp_forwarding", choose(read.FORWARDING), "yes", BLOCK),
+        Keyword("AllowUsers", "allow_users", read.user_patterns, (), BLOCK | LIST),
+        Keyword("AuthenticationMethods", "authentication_chains", read.authentication_methods, (), BLOCK),
+        Keyword("AuthorizedKeysCommand", "authorized_keys_command", read.command, None, BLOCK),
+        Keyword("AuthorizedKeysCommandUser", "authorized_keys_command_user", read.path, None, BLOCK),
+        Keyword(
+            "AuthorizedKeysFile",
+            "authorized_keys_files",
+            read.paths,
+            (".ssh/authorized_keys", ".ssh/authorized_keys2"),
+            BLOCK,
+        ),
+        Keyword("AuthorizedPrincipalsCommand", "authorized_principals_command", read.command, None, BLOCK),
+        Keyword(
+            "AuthorizedPrincipalsCommandUser", "authorized_principals_command_user", read.path, None, BLOCK
+        ),
+        Keyword("AuthorizedPrincipalsFile", "authorized_principals_file", read.path, None, BLOCK),
+        Keyword("Banner", "banner", read.path, None, BLOCK),
+        Keyword("CASignatureAlgorithms", "ca_algorithms", Line.one, None, BLOCK),
+        Keyword("ChannelTimeout", "channel_timeouts", channel_timeouts, (), BLOCK),
+        Keyword("ChrootDirectory", "chroot_directory", read.path, None, BLOCK),
+        Keyword("Ciphers", "ciphers", Line.one, None),
+        Keyword("ClientAliveCountMax", "client_alive_count_max", number, 3, BLOCK),
+        Keyword("ClientAliveInterval", "client_alive_interval", time, 0, BLOCK),
+        Keyword("Compression", "compression", choose(read.COMPRESSION), True),
+        Keyword("DenyGroups", "deny_groups", read.words, (), BLOCK | LIST),
+        Keyword("DenyUsers", "deny_users", read.user_patterns, (), BLOCK | LIST),
+        Keyword("DisableForwarding", "disable_forwarding", flag, False, BLOCK),
+        Keyword("ExposeAuthInfo", "expose_auth_info", flag, False, BLOCK),
+        Keyword("FingerprintHash", "fingerprint_hash", choose(read.HASHES), "sha256"),
+        Keyword("ForceCommand", "force_command", read.text, None, BLOCK),
+        Keyword("GatewayPorts", "gateway_ports", choose(read.GATEWAY_PORTS), "no", BLOCK),
+        Keyword("GSSAPIAuthentication", "gssapi_authentication", flag, False, BLOCK),
+        Keyword("GSSAPICleanupCredentials", "gssapi_cleanup_credentials", flag, True),
+        Keyword("GSSAPIDelegateCredentials", "gssapi_delegate_credentials", flag, True, BLOCK),
+        Keyword("GSSAPIEnablek5users", "gssapi_enable_k5users", flag, False, BLOCK),
+        Keyword("GSSAPIKexAlgorithms", "gssapi_kex_algorithms", Line.one, None),
+        Keyword("GSSAPIKeyExchange", "gssapi_key_exchange", flag, False),
+        Keyword("GSSAPIStoreCredentialsOnRekey", "gssapi_store_credentials_on_rekey", flag, False),
+        Keyword("GSSAPIStrictAcceptorCheck", "gssapi_strict_acceptor_check", flag, True),
+        Keyword("HostbasedAcceptedAlgorithms", "hostbased_algorithms", Line.one, None, BLOCK),
+        Keyword("HostbasedAuthentication", "hostbased_authentication", flag, False, BLOCK),
+        Keyword(
+            "HostbasedUsesNameFromPacketOnly", "hostbased_uses_name_from_packet_only", flag, False, BLOCK
+        ),
+        Keyword("HostCertificate", "host_certificates", read.one_word, (), LIST),
+        Keyword(
+            "HostKey",
+            "host_keys",
+            read.one_word,
+            ("/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ed25519_key"),
+            LIST,
+        ),
+        Keyword("HostKeyAgent", "host_key_agent", read.path, None),
+        Keyword("HostKeyAlgorithms", "host_key_algorithms", Line.one, None),
+        Keyword("IgnoreRhosts", "ignore_rhosts", choose(read.RHOSTS), "yes", BLOCK),
+        Keyword("IgnoreUserKnownHosts", "ignore_user_known_hosts", flag, False),
+        Keyword("IPQoS", "ip_qos", ip_qos, (EXPEDITED, None), BLOCK),
+        Keyword("KbdInteractiveAuthentication", "interactive_authentication", flag, True, BLOCK),
+        Keyword("KerberosAuthentication", "kerberos_authentication", flag, False, BLOCK),
+        Keyword("KerberosGetAFSToken", "kerberos_get_afs_token", flag, False),
+        Keyword("KerberosOrLocalPasswd", "kerberos_or_local_password", flag, True),
+        Keyword("KerberosTicketCleanup", "kerberos_ticket_cleanup", flag, True),
+        Keyword("KexAlgorithms", "kex_algorithms", Line.one, None),
+        Keyword("ListenAddress", "listen_addresses", read.listen_address, (), LIST),
+        Keyword("LogFormat", "log_format", choose(read.LOG_FORMATS), "text"),
+        Keyword("LoginGraceTime", "login_grace_time", time, 120),
+        Keyword("LogLevel", "log_level", log_level, LOG_LEVELS["info"], BLOCK),
+        Keyword("LogVerbose", "log_verbose", read.names_of_files, (), BLOCK),
+        Keyword("MACs", "macs", Line.one, None),
+        Keyword("MaxAuthTries", "max_auth_tries", read.auth_tries, 6, BLOCK),
+        Keyword("MaxSessions", "max_sessions", number, 10, BLOCK),
+        Keyword("MaxStartups", "max_startups", read.max_startups, (10, 30, 100)),
+        Keyword("MetricsAddress", "metrics_address", read.metrics_address, None),
+        Keyword("ModuliFile", "moduli_file", read.path, "/etc/ssh/moduli"),
+        Keyword("PAMServiceName", "pam_service_name", Line.one, "sshd", BLOCK),
+        Keyword("PasswordAuthentication", "password_authentication", flag, True, BLOCK),
+        Keyword("PermitEmptyPasswords", "permit_empty_passwords", flag, False, BLOCK),
+        Keyword("PermitListen", "permit_listen", read.permit_listen, None, BLOCK),
+        Keyword("PermitOpen", "permit_open", read.permit_open, None, BLOCK),
+        Keyword("PermitRootLogin", "permit_root_login", choose(read.ROOT_LOGINS), "prohibit-password", BLOCK),
+        Keyword("PermitTTY", "permit_tty", flag, True, BLOCK),
+        Keyword("PermitTunnel", "permit_tunnel", choose(read.TUNNELS), "no", BLOCK),
+        Keyword("PermitUserEnvironment", "permit_user_environment", read.user_environment, None),
+        Keyword("PermitUserRC", "permit_user_rc", flag, True, BLOCK),
+        Keyword("PerSourceMaxStartups", "per_source_max_startups", read.per_source, None),
+        Keyword("PerSourceNetBlockSize", "per_source_net_block_size", read.net_blocks, (32, 128)),
+        Keyword("PerSourcePenalties", "penalty_parts", read.penalties, (), LIST),
+        Keyword("PerSourcePenaltyExemptList", "penalty_exempt", read.addresses, None),
+        Keyword("PidFile", "pid_file", read.path, "/run/sshd.pid"),
+        Keyword("Port", "ports", read.port, (22,), LIST),
+        Keyword("PrintLastLog", "print_last_log", flag, True),
+        Keyword("PrintMotd", "print_motd", flag, True),
+        Keyword("ProxyProtocol", "proxy_protocol", choose(read.PROXY), "no"),
+        Keyword("PubkeyAcceptedAlgorithms", "pubkey_accepted_algorithms", Line.one, None, BLOCK),
+        Keyword("PubkeyAuthentication", "pubkey_authentication", flag, True, BLOCK),
+        Keyword("PubkeyAuthOptions", "pubkey_auth_options", read.key_options, frozenset(), BLOCK),
+        Keyword("RDomain", "rdomain", read.path, None, BLOCK),
+        Keyword("RefuseConnection", "refuse_connection", flag, False, BLOCK),
+        Keyword("RekeyLimit", "rekey_limit", rekey_limit, RekeyLimit(), BLOCK),
+        Keyword("RequiredRSASize", "required_rsa_size", read.rsa_size, 2048, BLOCK),
+        Keyword("RevokedKeys", "revoked_keys", read.path, None, BLOCK),
+        Keyword("SecurityKeyProvider", "security_key_provider", Line.one, "internal"),
+        Keyword("SetEnv", "set_env", read.variables, (), BLOCK),
+        Keyword("SshdAuthPath", "sshd_auth_path", read.path, None),
+        Keyword("SshdSessionPath", "sshd_session_path", read.path, None),
+        Keyword("StreamLocalBindMask", "stream_local_bind_mask", read.octal, 0o177, BLOCK),
+        Keyword("StreamLocalBindUnlink", "stream_local_bind_unlink", flag, False, BLOCK),
+        Keyword("StrictModes", "strict_modes", flag, True),
+        Keyword("Subsystem", "subsystems", read.subsystem, (), BLOCK | LIST),
+        Keyword("SyslogFacility", "syslog_facility", choose(read.FACILITIES), "auth"),
+        Keyword("TCPKeepAlive", "tcp_keep_alive", flag, True),
+        Keyword("TrustedUserCAKeys", "trusted_user_ca_keys", read.path, None, BLOCK),
+        Keyword("UnusedConnectionTimeout", "unused_connection_timeout", time, 0, BLOCK),
+        Keyword("UseDNS", "use_dns", flag, False),
+        Keyword("UsePAM", "use_pam", flag, False),
+        Keyword("VersionAddendum", "version_addendum", read.version_addendum, ""),
+        Keyword("Workers", "workers", read.workers, 1),
+        Keyword("X11DisplayOffset", "x11_display_offset", read.display_offset, 10, BLOCK),
+        Keyword("X11Forwarding", "x11_forwarding", flag, False, BLOCK),
+        Keyword("X11UseLocalhost", "x11_use_localhost", flag, True, BLOCK),
+        Keyword("XAuthLocation", "xauth_location", Line.one, "/usr/bin/xauth"),
+        Keyword("DebianBanner", "debian_banner", flag, True),
     )
-)
+}
 
 #: Old names.
 ALIASES = {
@@ -289,76 +184,35 @@ ALIASES = {
     "skeyauthentication": "kbdinteractiveauthentication",
 }
 
-#: Keyword -> the only values that can be obeyed (the first is the one to write), and why.
-LIMITED: dict[str, tuple[tuple[str, ...], str]] = {
-    "authorizedkeyscommand": (("none",), "commands that find keys are not supported yet"),
-    "authorizedprincipalscommand": (("none",), "commands that find principals are not supported yet"),
-    "channeltimeout": (("none",), "channels are not timed yet"),
-    "chrootdirectory": (("none",), "the root directory cannot be changed yet"),
-    "persourcepenalties": (("no",), "penalties are not supported yet"),
-    "rdomain": (("none",), "routing domains are not supported"),
-    "refuseconnection": (("no",), "this would refuse everybody"),
-    "unusedconnectiontimeout": (("none", "0"), "unused connections are not timed yet"),
-    "usedns": (("no",), "names of hosts are not looked up"),
-    "usepam": (("no",), "PAM is not supported"),
-}
+#: Keywords that sshd does not know.
+OURS = frozenset(("logformat", "metricsaddress", "proxyprotocol", "workers"))
 
-#: Keywords that cannot be obeyed at all, and why.
-REFUSED = {
-    "hostkeyagent": "host keys in an agent are not supported yet",
-    "match": "Match blocks are not supported yet",
-}
-
-#: Known and without effect: nothing is lost that protects anybody.
-NO_EFFECT = frozenset(
+#: Keywords that OpenSSH itself ignores by now.
+GONE = frozenset(
     (
-        "authorizedkeyscommanduser",
-        "authorizedprincipalscommanduser",
-        "casignaturealgorithms",
-        "compression",
-        "exposeauthinfo",
-        "fingerprinthash",
-        "gssapiauthentication",
-        "gssapicleanupcredentials",
-        "gssapidelegatecredentials",
-        "gssapienablek5users",
-        "gssapikexalgorithms",
-        "gssapikeyexchange",
-        "gssapistorecredentialsonrekey",
-        "gssapistrictacceptorcheck",
-        "hostbasedacceptedalgorithms",
-        "hostbasedauthentication",
-        "hostbasedusesnamefrompacketonly",
-        "ignorerhosts",
-        "ignoreuserknownhosts",
-        "ipqos",
-        "kerberosauthentication",
-        "kerberosgetafstoken",
-        "kerberosorlocalpasswd",
-        "kerberosticketcleanup",
-        "logverbose",
-        "modulifile",
-        "pamservicename",
-        "permitemptypasswords",
-        "permituserenvironment",
-        "permituserrc",
-        "persourcepenaltyexemptlist",
-        "printlastlog",
-        "printmotd",
-        "pubkeyauthoptions",
-        "securitykeyprovider",
-        "sshdauthpath",
-        "sshdsessionpath",
-        "tcpkeepalive",
-        # Gone from OpenSSH; old files still have them.
+        "afstokenpassing",
+        "authorizedkeysfile2",
         "checkmail",
+        "kerberostgtpassing",
         "keyregenerationinterval",
+        "pamauthenticationviakbdint",
         "protocol",
+        "reversemappingcheck",
         "rhostsauthentication",
         "rhostsrsaauthentication",
         "rsaauthentication",
         "serverkeybits",
         "uselogin",
         "useprivilegeseparation",
+        "verifyreversemapping",
     )
 )
+
+#: Attribute -> its default for a server that an ordinary user starts without a word of configuration.
+OWN_DEFAULTS: dict[str, Any] = {
+    "accept_env": ("LANG", "LC_*"),
+    "host_keys": (),
+    "interactive_authentication": False,
+    "password_authentication": False,
+    "pid_file": None,
+}
