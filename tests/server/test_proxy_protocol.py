@@ -19,8 +19,8 @@ from sshkit.server.proxy_protocol import (
     BadHeader,
     Header,
     ProxiedTransport,
-    ProxyHeader,
     ProxyGate,
+    ProxyHeader,
     parse_header,
 )
 from sshkit.testing import MemoryClock, connect_in_memory
