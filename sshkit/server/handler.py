@@ -83,6 +83,13 @@ class Session(Program):
         """The value for DISPLAY of programs that draw at the client; "" where it offers none."""
         return self.request.display
 
+    @property
+    def avatar(self) -> Any:
+        """What a portal gave for this login (`PortalUsers`); None without one."""
+        from sshkit.server.portal_users import avatar_of
+
+        return avatar_of(self.connection)
+
     def agent(self) -> "Opening[AgentClient]":
         """Open the client's agent: await it, or ``async with``.  NoAgent where the client offers none."""
         if not self.request.agent_wanted:
