@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sshkit_keys.errors import SSHKitError
 
-    from sshkit import blocking, testing
+    from sshkit import blocking, cred, testing
     from sshkit.agent.connect import connect_agent
     from sshkit.agent.serve import AgentListener, serve_agent
     from sshkit.client.advice import Advice, advise
@@ -61,14 +61,20 @@ if TYPE_CHECKING:
     from sshkit.reactor import ConnectError, ConnectTimeout, ListenError, ReactorClosed, ResolveError
     from sshkit.reactor.current import current as current_reactor
     from sshkit.reactor.running import run
+    from sshkit.server import middleware, recordings
+    from sshkit.server.bastion import BastionRefused, forward_sessions
     from sshkit.server.connection import LoginTimedOut
     from sshkit.server.forward_policy import ForwardPolicy, ForwardRequest, X11Policy
     from sshkit.server.gssapi import GSSAPIAcceptor
     from sshkit.server.handler import Session
     from sshkit.server.host_logins import HostUsers
     from sshkit.server.limits import MaxStartups
+    from sshkit.server.portal_users import PortalUsers
+    from sshkit.server.recordings import LiveSessions, NoSuchSession, RecordingError, play
+    from sshkit.server.routes import Router
     from sshkit.server.server import Server, Settings, serve
     from sshkit.server.sftp import SFTPService
+    from sshkit.server.terminal_programs import prompt_toolkit_session, run_textual
     from sshkit.server.users import EveryUser, Users
     from sshkit.sftp.attributes import Attributes
     from sshkit.sftp.attributes_v4 import FullAttributes
@@ -201,10 +207,15 @@ _HOMES = {
     "sshkit.interfaces": ("TerminalSize",),
     "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ReactorClosed", "ResolveError"),
     "sshkit.reactor.running": ("run",),
+    "sshkit.server.bastion": ("BastionRefused", "forward_sessions"),
     "sshkit.server.connection": ("LoginTimedOut",),
     "sshkit.server.forward_policy": ("ForwardPolicy", "ForwardRequest", "X11Policy"),
     "sshkit.server.handler": ("Session",),
     "sshkit.server.limits": ("MaxStartups",),
+    "sshkit.server.portal_users": ("PortalUsers",),
+    "sshkit.server.recordings": ("LiveSessions", "NoSuchSession", "RecordingError", "play"),
+    "sshkit.server.routes": ("Router",),
+    "sshkit.server.terminal_programs": ("prompt_toolkit_session", "run_textual"),
     "sshkit.server.server": ("Server", "Settings", "serve"),
     "sshkit.server.sftp": ("SFTPService",),
     "sshkit.server.gssapi": ("GSSAPIAcceptor",),
@@ -292,7 +303,14 @@ _HOMES = {
     "sshkit.syncing.sync": ("Sync", "sync"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("blocking", "testing")
+#: Rooms that are public by themselves, and where each lies.
+_ROOMS = {
+    "blocking": "sshkit.blocking",
+    "cred": "sshkit.cred",
+    "middleware": "sshkit.server.middleware",
+    "recordings": "sshkit.server.recordings",
+    "testing": "sshkit.testing",
+}
 
 __all__ = [
     "GSSAPI",
@@ -313,6 +331,7 @@ __all__ = [
     "Attributes",
     "AuditEvent",
     "AuthenticationFailed",
+    "BastionRefused",
     "CancelledError",
     "ChannelClosed",
     "ChannelOpenFailed",
@@ -363,6 +382,7 @@ __all__ = [
     "Keyring",
     "KnownHostsCommandFailed",
     "ListenError",
+    "LiveSessions",
     "LocalBackend",
     "LocalProtocolError",
     "LoginTimedOut",
@@ -375,18 +395,22 @@ __all__ = [
     "NoAgent",
     "NoDisplay",
     "NoMaster",
+    "NoSuchSession",
     "NoTunnel",
     "OutputTooLarge",
     "PasswordExpired",
     "PatternError",
+    "PortalUsers",
     "Progress",
     "ProxyFailed",
     "Quota",
     "ReactorClosed",
+    "RecordingError",
     "RekeyLimits",
     "RemoteProtocolError",
     "ResolveError",
     "Result",
+    "Router",
     "SFTPBadMessage",
     "SFTPClient",
     "SFTPConnectionLost",
@@ -446,13 +470,20 @@ __all__ = [
     "blocking",
     "connect",
     "connect_agent",
+    "cred",
     "current_reactor",
     "ensure_deferred",
+    "forward_sessions",
     "gather",
     "load_target",
+    "middleware",
+    "play",
+    "prompt_toolkit_session",
     "race",
+    "recordings",
     "run",
     "run_on_hosts",
+    "run_textual",
     "scan",
     "scan_host",
     "serve",
@@ -468,7 +499,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name in _ROOMS:
-        return import_module(f"sshkit.{name}")
+        return import_module(_ROOMS[name])
     if name == "current_reactor":
         from sshkit.reactor.current import current
 
