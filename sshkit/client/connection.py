@@ -28,7 +28,6 @@ from sshkit.ssh.transport.rekeying import RekeyLimits
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
-    from sshkit.client.channel_timeouts import ChannelTimeouts
     from sshkit.client.dialogue import Dialogue
     from sshkit.client.host_key_updates import HostKeyUpdates
     from sshkit.client.host_keys import HostKeyVerifier
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from sshkit.ssh.authentication.client import Credentials
     from sshkit.ssh.authentication.verdicts import Attempt
     from sshkit.ssh.connection.channel import Channel
+    from sshkit.ssh.connection.channel_timeouts import ChannelTimeouts
     from sshkit.ssh.connection.protocol import ChannelProtocol
     from sshkit.ssh.transport.negotiation import Negotiated
 
@@ -568,7 +568,7 @@ class ClientConnection:
         if interval:
             self._keepalive = Keepalive(self._connection, interval, count)
         if self.channel_timeouts:
-            from sshkit.client.channel_timeouts import ChannelTimeouts
+            from sshkit.ssh.connection.channel_timeouts import ChannelTimeouts
 
             self._channel_timeouts = ChannelTimeouts(self._connection, self.clock, self.channel_timeouts)
         self.was_let_in = True

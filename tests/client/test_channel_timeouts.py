@@ -6,8 +6,8 @@ import pytest
 from sshkit_keys.wire import string
 
 import sshkit
-from sshkit.client.channel_timeouts import ChannelTimeouts
 from sshkit.client.process import ClientProcess
+from sshkit.ssh.connection.channel_timeouts import ChannelTimeouts
 from tests.client.world import World, echo
 
 

@@ -1,7 +1,8 @@
-"""ChannelTimeout: channels on which nothing moves for long enough are closed (ssh_config(5)).
+"""ChannelTimeout: channels on which nothing moves for long enough are closed (ssh_config(5), sshd_config(5)).
 
-Started by `ClientConnection` after the login where there are time-outs.  It looks now and then whether the
-windows of a channel have moved, so that what moves costs nothing more than without it.
+Started by clients and servers after the login where there are time-outs.  It looks now and then whether the
+windows of a channel have moved, so that what moves costs nothing more than without it.  A protocol tells what
+kind of session it is ("session:command") by its attribute `session_kind`.
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 LOOKS: Final = 8
 SHORTEST_LOOK: Final = 0.25  #: seconds
 GLOBAL: Final = "global"  #: nothing moves on any channel
-#: What ssh_config calls the kinds of channels that are not called so there.
+#: What the configuration calls the kinds of channels that are not called so there.
 NAMES: Final = {
     "auth-agent@openssh.com": "agent-connection",
     "tun@openssh.com": "tun-connection",
