@@ -30,7 +30,10 @@ class Realm(Protocol):
 class CredentialsChecker(Protocol):
     """Turns credentials into an avatar id."""
 
-    credential_interfaces: Sequence[Any]  #: what kinds it takes
+    @property
+    def credential_interfaces(self) -> Sequence[Any]:
+        """What kinds of credentials it takes."""
+        ...
 
     def request_avatar_id(self, credentials: Any) -> Any:
         """Return the id of whoever `credentials` are of; LoginFailed for anybody else."""
