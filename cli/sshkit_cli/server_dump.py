@@ -11,12 +11,11 @@ from sshkit.config.parser import Place, Setting
 from sshkit.config.sshd_config import ServerOptions
 from sshkit.config.sshd_keywords import KEYWORDS
 from sshkit.config.sshd_shown import shown_values
-from sshkit.ssh.algorithms import TABLES, Algorithms
+from sshkit.ssh.algorithms import Algorithms, known_names
 from sshkit_cli.server_options import Options
 
 #: The order in which sshd prints keywords; others follow by name.
-ORDER = tuple(
-    """
+_ORDER = """
     port addressfamily listenaddress usepam pamservicename logingracetime x11displayoffset maxauthtries
     maxsessions clientaliveinterval clientalivecountmax requiredrsasize streamlocalbindmask
     unusedconnectiontimeout permitrootlogin ignorerhosts ignoreuserknownhosts hostbasedauthentication
@@ -36,8 +35,8 @@ ORDER = tuple(
     denygroups acceptenv setenv authenticationmethods logverbose channeltimeout subsystem maxstartups
     persourcemaxstartups persourcenetblocksize permittunnel ipqos rekeylimit permitopen permitlisten
     permituserenvironment pubkeyauthoptions persourcepenalties
-    """.split()
-)
+"""
+ORDER = tuple(_ORDER.split())
 #: Keywords that an sshd may not know, so that they are printed only where a line set them.
 UNUSUAL = frozenset(KEYWORDS) - frozenset(ORDER)
 #: Keyword in lower case -> the same as people write it.
@@ -99,7 +98,6 @@ def _addresses(options: ServerOptions) -> Iterator[str]:
 def _algorithm_names(spelled: str, setting: Setting[str | None]) -> str:
     """Return the list that is offered: what OpenSSH has and sshkit has not is left out."""
     category = CATEGORIES[spelled]
-    known = [entry.name for entry in TABLES[category][1]]
-    text, _ = usable_list(spelled, setting, known)
+    text, _ = usable_list(spelled, setting, known_names(category))
     entries = getattr(Algorithms().edited(**{category: text}), category)
     return ",".join(entry if isinstance(entry, str) else entry.name for entry in entries)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from . import sshd_values as read
 from .client_values import channel_timeouts, ip_qos
 from .parser import Line
-from .values import LOG_LEVELS, RekeyLimit, choice, flag, log_level, number, rekey_limit, time
+from .values import RekeyLimit, choice, flag, number, rekey_limit, time
 
 BLOCK: Final = 1  #: may stand in a Match block
 LIST: Final = 2  #: each further line adds; of all others the first counts
@@ -114,7 +114,7 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword("ListenAddress", "listen_addresses", read.listen_address, (), LIST),
         Keyword("LogFormat", "log_format", choose(read.LOG_FORMATS), "text"),
         Keyword("LoginGraceTime", "login_grace_time", time, 120),
-        Keyword("LogLevel", "log_level", log_level, LOG_LEVELS["info"], BLOCK),
+        Keyword("LogLevel", "log_level", choose(read.LEVELS), read.LEVELS["info"], BLOCK),
         Keyword("LogVerbose", "log_verbose", read.names_of_files, (), BLOCK),
         Keyword("MACs", "macs", Line.one, None),
         Keyword("MaxAuthTries", "max_auth_tries", read.auth_tries, 6, BLOCK),

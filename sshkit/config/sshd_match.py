@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from sshkit_keys.text import quoted
 
-from .addresses import Address, AddressList, InvalidAddress, parse_address
+from .sshd_addresses import Address, AddressList, InvalidAddress, parse_address
 from .parser import Line, Setting
 from .patterns import match_list
 

@@ -11,7 +11,7 @@ from sshkit_keys.authorized_options import Permit
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable, quoted
 
-from .addresses import AddressList
+from .sshd_addresses import AddressList
 from .parser import ConfigError, Line, Place, Setting
 from .sshd_keywords import ALIASES, BLOCK, GONE, KEYWORDS, LIST
 from .sshd_values import MetricsAddress, PenaltyParts, PenaltyTimes, names_a_host, penalty_times
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 #: Combinations of blocks whose outcome is kept; more are possible only with very many blocks.
 MAX_KEPT = 256
+#: Lists of algorithms that may differ from connection to connection.
+_LISTS = {
+    "ca_algorithms": "CASignatureAlgorithms",
+    "hostbased_algorithms": "HostbasedAcceptedAlgorithms",
+    "pubkey_accepted_algorithms": "PubkeyAcceptedAlgorithms",
+}
 
 
 class ConfigErrors(SSHKitError):
@@ -262,19 +268,34 @@ class ServerOptions:
         self._ports_closed = "ports" in self._set
 
     def finish(self) -> None:
-        """Note what is wrong with lines taken together."""
-        if self.use_dns.value:
-            return
-        named = [("AllowUsers", self.allow_users), ("DenyUsers", self.deny_users)]
+        """Note what is wrong with lines taken together, and with what only a connection would show."""
+        self._check_hosts("AllowUsers", self.allow_users)
+        self._check_hosts("DenyUsers", self.deny_users)
         for block in self.blocks:
             for name, setting, _ in block.settings:
                 if name in ("allow_users", "deny_users"):
-                    named.append(("AllowUsers" if name == "allow_users" else "DenyUsers", setting))
-        for spelled, setting in named:
-            for pattern in filter(names_a_host, setting.value):
-                host = quoted(pattern.rpartition("@")[2])
-                cause = f"{spelled}: {host}: names of hosts are not looked up; write addresses, or UseDNS yes"
-                self.errors.append(ConfigError(cause, setting.place))
+                    self._check_hosts("AllowUsers" if name == "allow_users" else "DenyUsers", setting)
+                elif name in _LISTS:
+                    self._check_list(_LISTS[name], setting)
+
+    def _check_hosts(self, spelled: str, setting: Setting[tuple[str, ...]]) -> None:
+        if self.use_dns.value:
+            return
+        for pattern in filter(names_a_host, setting.value):
+            host = quoted(pattern.rpartition("@")[2])
+            cause = f"{spelled}: {host}: names of hosts are not looked up; write addresses, or UseDNS yes"
+            self.errors.append(ConfigError(cause, setting.place))
+
+    def _check_list(self, spelled: str, setting: Setting[str | None]) -> None:
+        """Look at a list of algorithms in a block; those of the global part are read before anybody comes."""
+        from sshkit.ssh.algorithms import known_names
+
+        from .algorithm_names import CATEGORIES, usable_list
+
+        try:
+            usable_list(spelled, setting, known_names(CATEGORIES[spelled]))
+        except ConfigError as error:
+            self.errors.append(error)
 
     def check(self) -> None:
         """Raise ConfigErrors if any line was wrong."""

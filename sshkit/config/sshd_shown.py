@@ -84,7 +84,9 @@ def _numbers(value: tuple[int, ...]) -> str:
 _SPECIAL: dict[str, Callable[[Any], str]] = {
     "authenticationmethods": _chains,
     "fingerprinthash": str.upper,
+    "loglevel": lambda value: shown_value("loglevel", value) if value else "SILENT",
     "maxstartups": _numbers,
+    "metricsaddress": lambda value: "none" if value is None else str(value),
     "permitlisten": _permits,
     "permitopen": _permits,
     "permitrootlogin": lambda value: "without-password" if value == "prohibit-password" else value,

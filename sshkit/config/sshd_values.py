@@ -10,9 +10,9 @@ from sshkit_keys.authorized_options import Permit, parse_permit_listen, parse_pe
 from sshkit_keys.errors import TrustFileError
 from sshkit_keys.text import quoted
 
-from .addresses import AddressList, InvalidAddress
+from .sshd_addresses import AddressList, InvalidAddress
 from .parser import Line
-from .values import FLAGS, number, seconds_of
+from .values import FLAGS, LOG_LEVELS, number, seconds_of
 
 #: Methods that AuthenticationMethods may name, as sshd knows them.
 METHODS = ("publickey", "password", "keyboard-interactive", "hostbased", "gssapi-with-mic", "none")
@@ -37,6 +37,7 @@ RHOSTS = {"yes": "yes", "no": "no", "true": "yes", "false": "no", "shosts-only":
 COMPRESSION = {**FLAGS, "delayed": True}
 HASHES = {"sha256": "sha256", "md5": "md5"}
 PROXY = {"yes": "yes", "no": "no", "true": "yes", "false": "no", "required": "required"}
+LEVELS = {**LOG_LEVELS, "silent": LOG_LEVELS["quiet"]}
 LOG_FORMATS = {"text": "text", "json": "json"}
 
 
