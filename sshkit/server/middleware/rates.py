@@ -6,6 +6,7 @@ none, and of too many the one that was used longest ago, which is the fullest, i
 
 from collections import OrderedDict
 from collections.abc import Callable
+from math import ceil
 from typing import TYPE_CHECKING
 
 from sshkit.server.middleware.chain import Middleware, call, check_by, clock_of, refuse, who
@@ -73,7 +74,7 @@ def rate_limit(
         async def limited(session: "Session") -> int | None:
             wait = buckets.take(who(session, by), clock_of(session).seconds())
             if wait:
-                text = message.replace("{seconds}", str(int(wait) + 1))
+                text = message.replace("{seconds}", str(ceil(wait)))
                 return refuse(session, text, f"over {per_minute:g} sessions a minute")
             return await call(handler, session)
 
