@@ -42,9 +42,57 @@ def client_without_effect() -> str:
     return "\n".join(lines) + "\n"
 
 
+def server_keywords() -> str:
+    """Return the table of sshd_config's keywords."""
+    from sshkit.config.algorithm_names import CATEGORIES
+    from sshkit.config.sshd_keywords import BLOCK, KEYWORDS
+    from sshkit.config.sshd_meanings import MEANINGS
+    from sshkit.config.sshd_shown import shown_values
+
+    unsaid = {"listenaddress", *(name.lower() for name in CATEGORIES)}  # nothing set means all, or our lists
+    lines = ["| keyword | default | in blocks | what it does |", "| --- | --- | --- | --- |"]
+    for word in sorted(KEYWORDS):
+        keyword = KEYWORDS[word]
+        default = "" if word in unsaid else " ".join(shown_values(word, keyword.default))
+        allowed = "yes" if keyword.flags & BLOCK else ""
+        shown = f"`{default}`" if default else ""
+        lines.append(f"| `{keyword.spelled}` | {shown} | {allowed} | {MEANINGS[word]} |")
+    return "\n".join(lines) + "\n"
+
+
+def server_defaults() -> str:
+    """Return the table of defaults that are not sshd's."""
+    from sshkit.config.sshd_keywords import KEYWORDS, OWN_DEFAULTS
+    from sshkit.config.sshd_meanings import DEVIATIONS
+    from sshkit.config.sshd_shown import shown_values
+
+    lines = ["| keyword | sshd | here | where | why |", "| --- | --- | --- | --- | --- |"]
+    for name, (theirs, whose, why) in DEVIATIONS.items():
+        keyword = KEYWORDS[name.lower()]
+        own = whose == "own"
+        value = OWN_DEFAULTS[keyword.attribute] if own else keyword.default
+        ours = " ".join(shown_values(name.lower(), value)) or "none"
+        where = "without root" if own else "everywhere"
+        lines.append(f"| `{name}` | {theirs} | `{ours}` | {where} | {why} |")
+    return "\n".join(lines) + "\n"
+
+
+def server_without_effect() -> str:
+    """Return the table of sshd_config's keywords that change nothing here."""
+    from sshkit.config.sshd_without_effect import WITHOUT_EFFECT
+
+    lines = ["| keyword | why |", "| --- | --- |"]
+    for without in sorted(WITHOUT_EFFECT.values(), key=lambda entry: entry.spelled.lower()):
+        lines.append(f"| `{without.spelled}` | {without.reason} |")
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "client-keywords": client_keywords,
     "client-without-effect": client_without_effect,
+    "server-defaults": server_defaults,
+    "server-keywords": server_keywords,
+    "server-without-effect": server_without_effect,
 }
 
 
