@@ -6,6 +6,7 @@ import sshkit
 from sshkit.server.unused_timeout import UnusedTimeout
 from sshkit.ssh.errors import DisconnectedByPeer
 from tests.client.world import World, echo
+from tests.server.owners import Owner
 
 
 class Watched:
@@ -33,22 +34,11 @@ class Watched:
                     ended(channel)
                     watch.closed()
 
-                core.owner = Owner(ours, channel_ended)
+                core.owner = Owner(ours, channel_ended=channel_ended)
                 await main(connection)
                 watch.stop()
 
         world.run(body())
-
-
-class Owner:
-    """Passes everything on to the real owner but the end of a channel."""
-
-    def __init__(self, owner: Any, channel_ended: Any) -> None:
-        self._owner = owner
-        self.channel_ended = channel_ended
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._owner, name)
 
 
 def test_a_connection_without_a_channel_is_ended() -> None:
