@@ -114,10 +114,11 @@ class RecordingFile:
 
     def _written(self, _: object) -> None:
         self._writing = False
-        if self._paused and self._size <= HIGH_WATER:
+        self._write_next()
+        # Last, since whoever may go on does so within the call, and writes.
+        if self._paused and not self._size:
             self._paused = False
             self._pause(False)
-        self._write_next()
 
     def _not_written(self, failure: Failure) -> None:
         self._writing = False
