@@ -6,7 +6,7 @@ argument vector; the user's own shell reads the command, as with sshd (R29).
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import quoted
@@ -17,7 +17,7 @@ from sshkit.server.session import Program, SessionRequest
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Reactor
-    from sshkit.server.accounts import Account
+    from sshkit.server.system_users import SystemLogin
 
 INTERNAL_SFTP = "internal-sftp"
 
@@ -26,25 +26,21 @@ class NotOffered(SSHKitError):
     """The client asked for a program that this server does not start."""
 
 
+class SessionTerms(NamedTuple):
+    """What the configuration says about the sessions of one user."""
+
+    subsystems: Mapping[str, str] = {}
+    forced_command: str | None = None
+    environment: Mapping[str, str] | None = None  #: SetEnv
+
+
 class LoginSessions:
-    """Starts programs as the account's owner, who runs the server too."""
+    """Starts programs as the account's owner, which this process has become."""
 
-    __slots__ = ("_account", "_environment", "_forced", "_reactor", "_subsystems", "_terminal_wanted")
+    __slots__ = ("_reactor",)
 
-    def __init__(
-        self,
-        reactor: "Reactor",
-        account: "Account",
-        *,
-        subsystems: Mapping[str, str] | None = None,
-        forced_command: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, reactor: "Reactor") -> None:
         self._reactor = reactor
-        self._account = account
-        self._subsystems = dict(subsystems or {})
-        self._forced = forced_command
-        self._environment = environment
 
     def __call__(self, request: SessionRequest) -> Program | None:
         """Start what was asked for, or refuse and log why."""
@@ -62,17 +58,19 @@ class LoginSessions:
     def _choose(self, request: SessionRequest) -> tuple[str | None, str | None]:
         """Return the command to run (None: the login shell), and the one it was forced on."""
         wanted = request.command
+        terms = _login(request).terms.sessions or SessionTerms()
         if request.subsystem is not None:
-            wanted = self._subsystems.get(request.subsystem)
+            wanted = terms.subsystems.get(request.subsystem)
             if wanted is None:
                 raise NotOffered("no such subsystem")
         grant = request.connection.grant
-        forced = self._forced or getattr(grant and grant.options, "command", None)
+        forced = terms.forced_command or getattr(grant and grant.options, "command", None)
         command = wanted if forced is None else forced
         return command, wanted if forced is not None else None
 
     def _start(self, request: SessionRequest, command: str | None, original: str | None) -> Program:
-        account = self._account
+        account = _login(request).account
+        terms = _login(request).terms.sessions or SessionTerms()
         if command is not None and command.split(" ", 1)[0] == INTERNAL_SFTP:
             from sshkit.server.sftp import start_internal
 
@@ -83,7 +81,7 @@ class LoginSessions:
         shell = account.shell
         name = os.path.basename(shell)
         argv = (f"-{name}",) if command is None else (name, "-c", command)
-        environment = login_environment(account, request, original, self._environment)
+        environment = login_environment(account, request, original, terms.environment)
         terminal = request.terminal
 
         def prepare_terminal(descriptor: int) -> None:
@@ -101,6 +99,10 @@ class LoginSessions:
             cwd=account.home if os.path.isdir(account.home) else "/",
             prepare_terminal=prepare_terminal,
         )
+
+
+def _login(request: SessionRequest) -> "SystemLogin":
+    return cast("SystemLogin", request.connection.users)
 
 
 def _wanted(request: SessionRequest) -> str:

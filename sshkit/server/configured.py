@@ -1,20 +1,25 @@
 """From a configuration to what a server is made of: keys, settings, users, sessions.
 
 Called by the command sshkit-server, which reads the files.  Every mistake is found, not only the first.
+`Planner` turns what holds for everybody into a Plan; `UserTerms` turns what Match blocks say about one user
+into the terms of his login, each combination of blocks once.
 """
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sshkit_keys.errors import KeyFileError
 from sshkit_keys.text import printable, quoted
 
 from sshkit.config.parser import ConfigError, Setting
-from sshkit.server.accounts import Account, AccountError, LoginRules, SystemUsers
-from sshkit.server.commands import LoginSessions
+from sshkit.server.accounts import Account, AccountError
+from sshkit.server.commands import LoginSessions, SessionTerms
 from sshkit.server.forward_policy import ForwardPolicy, X11Policy
 from sshkit.server.limits import MaxStartups
+from sshkit.server.login_rules import LoginRules
 from sshkit.server.server import Settings
 from sshkit.server.system_passwords import PasswordsUnavailable
+from sshkit.server.system_users import SystemUsers, Terms
 from sshkit.ssh.algorithms import Algorithms
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.rekeying import DEFAULT_BYTES, DEFAULT_SECONDS, RekeyLimits
@@ -25,15 +30,21 @@ if TYPE_CHECKING:
     from sshkit_keys import CertifiedKey, PrivateKey
 
     from sshkit.config.sshd_config import ListenPlace, ServerOptions
+    from sshkit.config.sshd_match import MatchFacts
     from sshkit.interfaces import Reactor
+    from sshkit.server.login_policy import PolicyOwner
 
+MAX_KEPT = 1024  #: terms that are kept
 MAX_BANNER = 64 * 1024  #: bytes; a packet holds them with room to spare
+
+#: From the paths of host keys to the keys, or what is wrong with each.
+LoadKeys = Callable[[Sequence[str]], "list[PrivateKey | KeyFileError | OSError]"]
 
 
 class Plan(NamedTuple):
     """Everything that a server is made of, before there is a reactor."""
 
-    account: Account
+    account: Account | None  #: who alone is served; None: all accounts
     host_keys: "tuple[PrivateKey | CertifiedKey, ...]"
     settings: Settings
     users: SystemUsers
@@ -42,29 +53,41 @@ class Plan(NamedTuple):
 
     def sessions(self, reactor: "Reactor") -> LoginSessions:
         """Return what starts the programs."""
-        options = self.options
-        return LoginSessions(
-            reactor,
-            self.account,
-            subsystems=dict(reversed(options.subsystems.value)),
-            forced_command=options.force_command.value,
-            environment=dict(reversed(options.set_env.value)),
-        )
+        return LoginSessions(reactor)
+
+
+def load_keys(paths: Sequence[str]) -> "list[PrivateKey | KeyFileError | OSError]":
+    """Read host keys in this process."""
+    from sshkit_keys import load_private_key
+
+    found: list[PrivateKey | KeyFileError | OSError] = []
+    for path in paths:
+        try:
+            found.append(load_private_key(path))
+        except (KeyFileError, OSError) as error:
+            found.append(error)
+    return found
 
 
 class Planner:
     """Turns options into a Plan; mistakes are added to `options.errors`."""
 
-    def __init__(self, options: "ServerOptions", account: Account) -> None:
+    def __init__(
+        self, options: "ServerOptions", account: Account | None, load_keys: LoadKeys = load_keys
+    ) -> None:
+        """Plan for one account, or (None) for all."""
         self.options = options
         self.account = account
+        self._load_keys = load_keys
 
     def make(self, own_key: str | None = None) -> Plan:
         """Return the plan; raises ConfigErrors.  `own_key` is the host key where none is configured."""
         options = self.options
         host_keys = self._host_keys(own_key)
-        settings = self._settings()
-        users = self._users()
+        terms = UserTerms(options, self._wrong)
+        settings = terms.settings(options, self.account)
+        users = self._users(terms)
+        terms.report = _drop
         options.check()
         assert users is not None
         return Plan(self.account, host_keys, settings, users, options.listen_places(), options)
@@ -73,23 +96,17 @@ class Planner:
         self.options.errors.append(ConfigError(cause, setting.place))
 
     def _host_keys(self, own_key: str | None) -> "tuple[PrivateKey | CertifiedKey, ...]":
-        from sshkit_keys import load_private_key
-
         setting = self.options.host_keys
         keys: list[PrivateKey] = []
-        for path in setting.value or ((own_key,) if own_key is not None else ()):
-            try:
-                key = load_private_key(path)
-            except KeyFileError as error:
-                self._wrong(setting, f"HostKey: {error}")
-            except OSError as error:
-                self._wrong(setting, f"HostKey: {printable(path)}: {error.strerror}")
+        paths = setting.value or ((own_key,) if own_key is not None else ())
+        for path, key in zip(paths, self._load_keys(paths), strict=True):
+            if isinstance(key, KeyFileError):
+                self._wrong(setting, f"HostKey: {key}")
+            elif isinstance(key, OSError):
+                self._wrong(setting, f"HostKey: {printable(path)}: {key.strerror}")
+            elif key.public.key_type == "ssh-rsa" and key.public.bits < self.options.required_rsa_size.value:
+                self._wrong(setting, f"HostKey: {printable(path)}: RSA with {key.public.bits} bits")
             else:
-                if (
-                    key.public.key_type == "ssh-rsa"
-                    and key.public.bits < self.options.required_rsa_size.value
-                ):
-                    self._wrong(setting, f"HostKey: {printable(path)}: RSA with {key.public.bits} bits")
                 keys.append(key)
         return (*keys, *self._certified(keys))
 
@@ -115,100 +132,64 @@ class Planner:
             else:
                 yield CertifiedKey(key, certificate)
 
-    def _settings(self) -> Settings:
+    def _users(self, terms: "UserTerms") -> SystemUsers | None:
         options = self.options
-        rekey = options.rekey_limit.value
-        return Settings(
-            algorithms=self._algorithms(),
-            rekey_limits=RekeyLimits(
-                rekey.bytes or DEFAULT_BYTES, DEFAULT_SECONDS if rekey.seconds is None else rekey.seconds
-            ),
-            grace_time=options.login_grace_time.value,
-            max_tries=options.max_auth_tries.value,
-            max_startups=MaxStartups(*options.max_startups.value),
-            max_startups_per_source=options.per_source_max_startups.value,
-            source_blocks=options.per_source_net_block_size.value,
-            max_sessions=options.max_sessions.value,
-            # sshd takes a count of 0 for "ask, and never give up"; without giving up asking is no use.
-            keepalive=options.client_alive_interval.value if options.client_alive_count_max.value else 0,
-            keepalive_count=options.client_alive_count_max.value,
-            banner=self._banner(),
-            accept_env=options.accept_env.value,
-            permit_terminal=options.permit_tty.value,
-            version_addendum=options.version_addendum.value,
-            forwards=self._forwards(),
-        )
-
-    def _forwards(self) -> ForwardPolicy | None:
-        options = self.options
-        tcp, unix = options.allow_tcp_forwarding.value, options.allow_stream_local_forwarding.value
-        agent, x11, tunnel = (
-            options.allow_agent_forwarding.value,
-            options.x11_forwarding.value,
-            options.permit_tunnel.value,
-        )
-        if options.disable_forwarding.value or (tcp == unix == tunnel == "no" and not agent and not x11):
-            return None
-        return ForwardPolicy(
-            open_tcp=tcp in ("yes", "local"),
-            listen_tcp=tcp in ("yes", "remote"),
-            open_unix=unix in ("yes", "local"),
-            listen_unix=unix in ("yes", "remote"),
-            gateway=options.gateway_ports.value,
-            permit_open=options.permit_open.value,
-            permit_listen=options.permit_listen.value,
-            bind_mask=options.stream_local_bind_mask.value,
-            unlink=options.stream_local_bind_unlink.value,
-            agent=agent,
-            x11=self._x11() if x11 else None,
-            tunnel=tunnel,
-        )
-
-    def _x11(self) -> X11Policy:
-        from sshkit.server.login_environment import own_variables
-
-        options = self.options
-        return X11Policy(
-            display_offset=options.x11_display_offset.value,
-            use_localhost=options.x11_use_localhost.value,
-            xauth=options.xauth_location.value,
-            environment=own_variables(self.account),
-        )
-
-    def _algorithms(self) -> Algorithms:
-        options = self.options
-        algorithms = Algorithms()
-        edits = {
-            "KexAlgorithms": ("key_exchanges", options.kex_algorithms),
-            "HostKeyAlgorithms": ("host_keys", options.host_key_algorithms),
-            "Ciphers": ("ciphers", options.ciphers),
-            "MACs": ("macs", options.macs),
-            "PubkeyAcceptedAlgorithms": ("user_keys", options.pubkey_accepted_algorithms),
-        }
-        for keyword, (category, setting) in edits.items():
-            try:
-                algorithms = algorithms.edited(**{category: setting.value})
-            except LocalProtocolError as error:
-                self._wrong(setting, f"{keyword}: {error}")
-        return algorithms
-
-    def _banner(self) -> str:
-        setting = self.options.banner
-        if setting.value is None:
-            return ""
+        rules = terms.rules(options)
         try:
-            with open(setting.value, "rb") as file:
-                data = file.read(MAX_BANNER + 1)
-        except OSError as error:
-            self._wrong(setting, f"Banner: {printable(setting.value)}: {error.strerror}")
-            return ""
-        if len(data) > MAX_BANNER:
-            self._wrong(setting, f"Banner: {printable(setting.value)}: more than {MAX_BANNER} bytes")
-        return data.decode("utf-8", "replace")
+            users = SystemUsers(self.account, rules, terms)
+        except AccountError as error:
+            principals = str(error).startswith("AuthorizedPrincipalsFile")
+            at = options.authorized_principals_file if principals else options.authorized_keys_files
+            self._wrong(at, str(error))
+            return None
+        except PasswordsUnavailable as error:
+            passwords = options.password_authentication
+            self._wrong(passwords if rules.passwords else options.interactive_authentication, str(error))
+            return None
+        methods = users.methods()
+        for method in dict.fromkeys(entry.partition(":")[0] for chain in rules.chains for entry in chain):
+            if method not in methods:
+                self._wrong(
+                    options.authentication_methods,
+                    f"AuthenticationMethods: {quoted(method)} is not switched on",
+                )
+        if not methods and not options.has_blocks:
+            self._wrong(options.pubkey_authentication, "no method of authentication is switched on")
+        return users
 
-    def _users(self) -> SystemUsers | None:
-        options = self.options
-        rules = LoginRules(
+
+def _drop(setting: Setting[Any], cause: str) -> None:
+    """Nobody is left who could be told: what a block of exceptions gets wrong has its defaults."""
+
+
+class UserTerms:
+    """What holds for whom: called with a name, its account (or None) and where the client is."""
+
+    __slots__ = ("_kept", "_options", "report")
+
+    def __init__(self, options: "ServerOptions", report: Callable[[Setting[Any], str], object]) -> None:
+        self._options = options
+        self._kept: dict[tuple[int, Account | None], tuple[ServerOptions, Terms]] = {}
+        self.report = report  #: told of each mistake
+
+    def __call__(self, user: str, account: Account | None, owner: "PolicyOwner") -> Terms:
+        """Return the terms; those of one outcome of the blocks are made once."""
+        options = self._options
+        if options.has_blocks:
+            options = options.for_connection(facts_of(user, account, owner))
+        of_account = account if options.x11_forwarding.value else None
+        key = (id(options), of_account)
+        kept = self._kept.get(key)
+        if kept is None or kept[0] is not options:
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            terms = Terms(self.rules(options), self.settings(options, account), session_terms(options))
+            kept = self._kept[key] = (options, terms)
+        return kept[1]
+
+    def rules(self, options: "ServerOptions") -> LoginRules:
+        """Return who may log in, and how."""
+        return LoginRules(
             key_files=options.authorized_keys_files.value,
             strict_modes=options.strict_modes.value,
             allow_users=options.allow_users.value,
@@ -221,29 +202,127 @@ class Planner:
             interactive=options.interactive_authentication.value,
             forced_command=options.force_command.value is not None,
             required_rsa_size=options.required_rsa_size.value,
-            chain=options.authentication_methods.value,
+            chains=tuple(chain for chain in options.authentication_chains.value if chain != ("any",)),
             authorities=options.trusted_user_ca_keys.value,
             principals=options.authorized_principals_file.value,
             revoked=options.revoked_keys.value,
         )
+
+    def settings(self, options: "ServerOptions", account: Account | None = None) -> Settings:
+        """Return what holds for a connection."""
+        rekey = options.rekey_limit.value
+        return Settings(
+            algorithms=self._algorithms(options),
+            rekey_limits=RekeyLimits(
+                rekey.bytes or DEFAULT_BYTES, DEFAULT_SECONDS if rekey.seconds is None else rekey.seconds
+            ),
+            grace_time=options.login_grace_time.value,
+            max_tries=options.max_auth_tries.value,
+            max_startups=MaxStartups(*options.max_startups.value),
+            max_startups_per_source=options.per_source_max_startups.value,
+            source_blocks=options.per_source_net_block_size.value,
+            max_sessions=options.max_sessions.value,
+            # sshd takes a count of 0 for "ask, and never give up"; without giving up asking is no use.
+            keepalive=options.client_alive_interval.value if options.client_alive_count_max.value else 0,
+            keepalive_count=options.client_alive_count_max.value,
+            banner=self._banner(options),
+            accept_env=options.accept_env.value,
+            permit_terminal=options.permit_tty.value,
+            version_addendum=options.version_addendum.value,
+            forwards=forwards_of(options, account),
+        )
+
+    def _algorithms(self, options: "ServerOptions") -> Algorithms:
+        algorithms = Algorithms()
+        edits = {
+            "KexAlgorithms": ("key_exchanges", options.kex_algorithms),
+            "HostKeyAlgorithms": ("host_keys", options.host_key_algorithms),
+            "Ciphers": ("ciphers", options.ciphers),
+            "MACs": ("macs", options.macs),
+            "PubkeyAcceptedAlgorithms": ("user_keys", options.pubkey_accepted_algorithms),
+        }
+        for keyword, (category, setting) in edits.items():
+            try:
+                algorithms = algorithms.edited(**{category: setting.value})
+            except LocalProtocolError as error:
+                self.report(setting, f"{keyword}: {error}")
+        return algorithms
+
+    def _banner(self, options: "ServerOptions") -> str:
+        setting = options.banner
+        if setting.value is None:
+            return ""
         try:
-            users = SystemUsers(self.account, rules)
-        except AccountError as error:
-            principals = str(error).startswith("AuthorizedPrincipalsFile")
-            at = options.authorized_principals_file if principals else options.authorized_keys_files
-            self._wrong(at, str(error))
-            return None
-        except PasswordsUnavailable as error:
-            passwords = options.password_authentication
-            self._wrong(passwords if rules.passwords else options.interactive_authentication, str(error))
-            return None
-        methods = users.methods()
-        for method in rules.chain:
-            if method not in methods:
-                self._wrong(
-                    options.authentication_methods,
-                    f"AuthenticationMethods: {quoted(method)} is not switched on",
-                )
-        if not methods:
-            self._wrong(options.pubkey_authentication, "no method of authentication is switched on")
-        return users
+            with open(setting.value, "rb") as file:
+                data = file.read(MAX_BANNER + 1)
+        except OSError as error:
+            self.report(setting, f"Banner: {printable(setting.value)}: {error.strerror}")
+            return ""
+        if len(data) > MAX_BANNER:
+            self.report(setting, f"Banner: {printable(setting.value)}: more than {MAX_BANNER} bytes")
+        return data.decode("utf-8", "replace")
+
+
+def forwards_of(options: "ServerOptions", account: Account | None) -> ForwardPolicy | None:
+    """Return which forwards are served."""
+    tcp, unix = options.allow_tcp_forwarding.value, options.allow_stream_local_forwarding.value
+    agent, x11, tunnel = (
+        options.allow_agent_forwarding.value,
+        options.x11_forwarding.value,
+        options.permit_tunnel.value,
+    )
+    if options.disable_forwarding.value or (tcp == unix == tunnel == "no" and not agent and not x11):
+        return None
+    return ForwardPolicy(
+        open_tcp=tcp in ("yes", "local"),
+        listen_tcp=tcp in ("yes", "remote"),
+        open_unix=unix in ("yes", "local"),
+        listen_unix=unix in ("yes", "remote"),
+        gateway=options.gateway_ports.value,
+        permit_open=options.permit_open.value,
+        permit_listen=options.permit_listen.value,
+        bind_mask=options.stream_local_bind_mask.value,
+        unlink=options.stream_local_bind_unlink.value,
+        agent=agent,
+        x11=_x11(options, account) if x11 else None,
+        tunnel=tunnel,
+    )
+
+
+def _x11(options: "ServerOptions", account: Account | None) -> X11Policy:
+    from sshkit.server.login_environment import own_variables
+
+    return X11Policy(
+        display_offset=options.x11_display_offset.value,
+        use_localhost=options.x11_use_localhost.value,
+        xauth=options.xauth_location.value,
+        environment=None if account is None else own_variables(account),
+    )
+
+
+def session_terms(options: "ServerOptions") -> SessionTerms:
+    """Return what holds for sessions."""
+    return SessionTerms(
+        subsystems=dict(reversed(options.subsystems.value)),
+        forced_command=options.force_command.value,
+        environment=dict(reversed(options.set_env.value)),
+    )
+
+
+def facts_of(user: str, account: Account | None, owner: "PolicyOwner") -> "MatchFacts":
+    """Return what Match blocks are held against."""
+    from sshkit.config.sshd_match import MatchFacts
+    from sshkit.server.accounts import group_names
+    from sshkit.ssh.transport.identification import IDENTIFICATION
+
+    _, _, local_address, local_port = owner.addresses()
+    return MatchFacts(
+        user=user,
+        host=owner.source,
+        address=owner.source,
+        local_address=local_address,
+        local_port=local_port,
+        groups=() if account is None else lambda: group_names(account),
+        invalid_user=account is None,
+        version=IDENTIFICATION.decode().removeprefix("SSH-2.0-"),
+    )

@@ -1,6 +1,6 @@
 """The system's own passwords, without PAM: /etc/shadow and crypt(3).
 
-Called by `accounts` when the configuration wants passwords.  Only root may read /etc/shadow, and Python
+Called by `system_users` when the configuration wants passwords.  Only root may read /etc/shadow, and Python
 has crypt(3) up to version 3.12 only; where either is missing the server says so and does not start.
 """
 
@@ -39,19 +39,24 @@ def load_crypt() -> "Callable[[str, str], str | None]":
     return crypt
 
 
-def stored_hash(name: str) -> str:
-    """Return the hash of a user's password; empty if there is none.  Read each time: it may change."""
+def shadow_fields(name: str) -> list[str]:
+    """Return the fields of a user's line; none if there is no line.  Read each time: it may change."""
     try:
         with open(SHADOW, encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
                 fields = line.rstrip("\n").split(":")
                 if fields[0] == name and len(fields) > 1:
-                    return fields[1]
+                    return fields
     except OSError as error:
         raise PasswordsUnavailable(
             f"passwords cannot be checked: {printable(SHADOW)}: {error.strerror} (only root may read it)"
         ) from None
-    return ""
+    return []
+
+
+def stored_hash(name: str) -> str:
+    """Return the hash of a user's password; empty if there is none."""
+    return next(iter(shadow_fields(name)[1:]), "")
 
 
 class PasswordCheck:

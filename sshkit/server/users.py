@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
-    from sshkit.server.connection import ServerConnection
     from sshkit.ssh.authentication.methods.gssapi import Acceptor
 
 #: Options of authorized_keys that this server obeys; a line with any other is refused, never half obeyed.
@@ -38,16 +37,13 @@ class Logins(Protocol):
     """Who answers for one connection; each answer may be a Deferred, and a `Refusal` is a no.
 
     `change_password`, `check_host`, `gssapi` and `check_principal` may be missing: see `Users`.  So may
-    `chains`, where more than one chain leads in; ``prepare(user)``, called before anything else about a
+    `chain`, or `chains` where more than one leads in; ``prepare(user)``, called before anything else about a
     user, with which methods and chains may change; ``ask(user, answers)``, the dialogue of
     keyboard-interactive; and `settings`, which hold from the login on.
     """
 
     @property
     def takes_certificates(self) -> bool: ...
-
-    @property
-    def chain(self) -> tuple[str, ...]: ...
 
     def methods(self) -> tuple[str, ...]: ...
 
@@ -98,7 +94,7 @@ class Users:
             methods.append("gssapi-with-mic")
         return tuple(methods)
 
-    def for_connection(self, connection: "ServerConnection") -> "Logins":
+    def for_connection(self, connection: Any) -> "Logins":
         """Return who answers for one connection: this object, unless the client's address matters."""
         return self
 

@@ -1,5 +1,6 @@
 """Who may log in to an account: rules of the configuration, files of keys."""
 
+import contextlib
 import os
 import pwd
 from pathlib import Path
@@ -9,17 +10,11 @@ from typing import Any
 import pytest
 from sshkit_keys import PrivateKey, generate_private_key
 
-from sshkit.server import accounts
-from sshkit.server.accounts import (
-    Account,
-    AccountError,
-    LoginRules,
-    SystemUsers,
-    group_names,
-    key_paths,
-    own_account,
-)
+from sshkit.server import login_rules
+from sshkit.server.accounts import Account, AccountError, group_names, key_paths, own_account
 from sshkit.server.key_limits import KeyLimits
+from sshkit.server.login_rules import AccountLogins, LoginRules
+from sshkit.server.system_users import SystemUsers
 from sshkit.server.users import Refusal
 
 SOURCE = "192.0.2.7"
@@ -28,6 +23,12 @@ SOURCE = "192.0.2.7"
 @pytest.fixture(scope="module")
 def key() -> PrivateKey:
     return generate_private_key("ed25519")
+
+
+@pytest.fixture(autouse=True)
+def _as_ourselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The accounts are made up, and the folders of tests are of whoever runs them."""
+    monkeypatch.setattr(login_rules, "acting_as", lambda account: contextlib.nullcontext())
 
 
 @pytest.fixture
@@ -41,7 +42,11 @@ def users(account: Account, **rules: Any) -> SystemUsers:
 
 
 def login(users: SystemUsers, source: str = SOURCE) -> Any:
-    return users.for_connection(SimpleNamespace(source=source))  # type: ignore[arg-type]
+    return users.for_connection(SimpleNamespace(source=source))
+
+
+def refusal(account: Account, **rules: Any) -> str | None:
+    return AccountLogins(account, LoginRules(**rules)).refusal(SOURCE)
 
 
 def authorize(account: Account, *lines: str, name: str = ".ssh/authorized_keys") -> Path:
@@ -181,8 +186,8 @@ def test_r9_an_unknown_name_costs_the_same_look_ups(
 def test_lists_of_users_and_groups_keep_out(
     account: Account, rules: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "group_names", lambda account: ["users", "staff"])
-    assert why in (users(account, **rules).refusal("ann", SOURCE) or "")
+    monkeypatch.setattr(login_rules, "group_names", lambda account: ["users", "staff"])
+    assert why in (refusal(account, **rules) or "")
 
 
 @pytest.mark.parametrize(
@@ -198,8 +203,8 @@ def test_lists_of_users_and_groups_keep_out(
 def test_lists_of_users_and_groups_let_in(
     account: Account, rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "group_names", lambda account: ["users", "staff"])
-    assert users(account, **rules).refusal("ann", SOURCE) is None
+    monkeypatch.setattr(login_rules, "group_names", lambda account: ["users", "staff"])
+    assert refusal(account, **rules) is None
 
 
 def test_groups_are_those_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +219,8 @@ def root(tmp_path: Path) -> Account:
 
 
 def test_root_may_be_kept_out_altogether(tmp_path: Path) -> None:
-    assert users(root(tmp_path), permit_root="no").refusal("root", SOURCE) == "PermitRootLogin is no"
-    assert users(root(tmp_path)).refusal("root", SOURCE) is None
+    assert refusal(root(tmp_path), permit_root="no") == "PermitRootLogin is no"
+    assert refusal(root(tmp_path)) is None
 
 
 def test_root_may_be_limited_to_forced_commands(tmp_path: Path, key: PrivateKey) -> None:
@@ -232,8 +237,8 @@ def test_root_may_be_limited_to_forced_commands(tmp_path: Path, key: PrivateKey)
 
 
 def test_root_has_no_password_unless_allowed(tmp_path: Path) -> None:
-    assert users(root(tmp_path)).password_refusal() == "PermitRootLogin is prohibit-password"
-    assert users(root(tmp_path), permit_root="yes").password_refusal() is None
+    assert AccountLogins(root(tmp_path)).password_refusal() == "PermitRootLogin is prohibit-password"
+    assert AccountLogins(root(tmp_path), LoginRules(permit_root="yes")).password_refusal() is None
 
 
 def test_short_rsa_keys_are_refused(account: Account) -> None:

@@ -1,5 +1,6 @@
 """Logins by certificate: who vouches, for which names, with which limits (rule R7)."""
 
+import contextlib
 import os
 from pathlib import Path
 from time import time
@@ -18,9 +19,12 @@ from sshkit_keys import (
     write_public_key,
 )
 
-from sshkit.server.accounts import Account, AccountError, LoginRules, SystemUsers
+from sshkit.server import login_rules
+from sshkit.server.accounts import Account, AccountError
 from sshkit.server.key_limits import KeyLimits
 from sshkit.server.login_policy import LoginPolicy
+from sshkit.server.login_rules import LoginRules
+from sshkit.server.system_users import SystemUsers
 from sshkit.server.users import EveryUser, Refusal, Users
 from tests.servers import USER, OwnServer, Place
 
@@ -34,6 +38,12 @@ def certify(authority: PrivateKey = AUTHORITY, **wanted: Any) -> Certificate:
     wanted.setdefault("extensions", DEFAULT_USER_EXTENSIONS)
     wanted.setdefault("role", "user")
     return sign_certificate(authority, KEY.public, key_id="id", random_bytes=os.urandom, **wanted)
+
+
+@pytest.fixture(autouse=True)
+def _as_ourselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account is made up, and the folders of tests are of whoever runs them."""
+    monkeypatch.setattr(login_rules, "acting_as", lambda account: contextlib.nullcontext())
 
 
 @pytest.fixture
@@ -65,7 +75,7 @@ class Site:
 
     def answer(self, key: Any, user: str = "ann", source: str = SOURCE) -> Any:
         users = SystemUsers(self.account, LoginRules(**self.rules))
-        return users.for_connection(SimpleNamespace(source=source)).check_key(user, key)  # type: ignore[arg-type]
+        return users.for_connection(SimpleNamespace(source=source)).check_key(user, key)
 
     def reason(self, key: Any, **how: Any) -> str:
         answer = self.answer(key, **how)
@@ -217,9 +227,8 @@ def test_r07_users_of_a_program_that_does_not_know_certificates_meet_none() -> N
     assert not Users.takes_certificates
     assert not EveryUser([KEY.public]).takes_certificates
     assert SystemUsers.takes_certificates
-    asked = LoginPolicy.takes_certificates.fget
-    assert asked is not None
-    assert asked(SimpleNamespace(users=object())) is False  # type: ignore[arg-type]
+    policy = LoginPolicy(SimpleNamespace(), object())  # type: ignore[arg-type]
+    assert policy.takes_certificates is False
 
 
 @pytest.mark.peer("ssh")

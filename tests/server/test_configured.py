@@ -61,7 +61,7 @@ def test_settings_are_those_of_the_configuration(key: str, tmp_path: Path) -> No
     assert (settings.banner, settings.accept_env, settings.permit_terminal) == ("hello\n", ("X",), False)
     assert settings.rekey_limits == RekeyLimits(1 << 20, 60)
     assert settings.version_addendum == "here"
-    assert made.users.chain == ("publickey",)
+    assert made.users.rules.chains == (("publickey",),)
     assert len(made.host_keys) == 1
 
 

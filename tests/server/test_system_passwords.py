@@ -10,8 +10,10 @@ import pytest
 
 import sshkit
 from sshkit.server import system_passwords
-from sshkit.server.accounts import Account, LoginRules, SystemUsers
+from sshkit.server.accounts import Account
+from sshkit.server.login_rules import LoginRules
 from sshkit.server.system_passwords import PasswordCheck, PasswordsUnavailable, load_crypt
+from sshkit.server.system_users import SystemUsers
 from sshkit.server.users import Refusal
 
 
@@ -108,7 +110,7 @@ def test_the_systems_crypt_hashes() -> None:
 
 
 def answer(users: SystemUsers, name: str, password: str) -> Any:
-    login = users.for_connection(SimpleNamespace(source="192.0.2.7"))  # type: ignore[arg-type]
+    login = users.for_connection(SimpleNamespace(source="192.0.2.7"))
 
     async def ask() -> Any:
         return await login.check_password(name, password)
