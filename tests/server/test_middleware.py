@@ -150,10 +150,6 @@ def test_access_knows_addresses_keys_and_groups() -> None:
     source = access(deny(addresses=["127.0.0.0/8"]), allow())
     (result,), _ = results(chain(answer, source), "x")
     assert result.exit_status == 1
-    keys: dict[str, Any] = {
-        "authorized_keys": [KEY.public],
-        "connect": {"identities": [KEY], "password": None},
-    }
     (result,), _ = results(chain(answer, access(allow(keys=[KEY.public.fingerprint()]))), "x", **BY_KEY)
     assert result.exit_status == 3
     (result,), _ = results(chain(answer, access(allow(keys=["SHA256:other"]))), "x", **BY_KEY)
@@ -258,10 +254,6 @@ def test_sessions_over_the_rate_wait_their_time() -> None:
 def test_rates_are_counted_by_what_was_asked(by: Any) -> None:
     found, _ = results(chain(answer, rate_limit(1, by=by)), "x", "x")
     assert [result.exit_status for result in found] == [3, 1]
-    keys: dict[str, Any] = {
-        "authorized_keys": [KEY.public],
-        "connect": {"identities": [KEY], "password": None},
-    }
     found, _ = results(chain(answer, concurrency(1, by=by)), "x", "x", **BY_KEY)
     assert [result.exit_status for result in found] == [3, 3]
 
