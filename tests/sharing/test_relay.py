@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from sshkit.client.sharing.packets import BareOpener, BareSealer
 from sshkit.client.sharing.relay import RELAYING, Relay, Route
 from sshkit.deferred import Deferred
 from sshkit.ssh.channels.forwarded_tcpip import ForwardedTcpip
@@ -15,6 +14,7 @@ from sshkit.ssh.connection.protocol import ChannelProtocol
 from sshkit.ssh.errors import ChannelOpenFailed, RemoteProtocolError
 from sshkit.ssh.messages import connection as messages
 from sshkit.ssh.messages.record import Message
+from sshkit.ssh.transport.bare import BareOpener, BareSealer
 
 
 class Layer:

@@ -16,75 +16,28 @@ from sshkit.client.credentials import FileCredentials
 from sshkit.client.host_keys import HostKeyVerifier
 from sshkit.client.sharing import messages
 from sshkit.client.sharing.errors import MasterLost, MasterRefused, MuxProtocolError, SharingError
-from sshkit.client.sharing.packets import BareOpener, BareSealer
 from sshkit.client.sharing.place import connect_control
 from sshkit.deferred import Deferred, fail, succeed
 from sshkit.opening import Opening
 from sshkit.ssh.channels import forwarded_tcpip
-from sshkit.ssh.connection.connection import RUNNING_CLIENT, Connection
-from sshkit.ssh.errors import ChannelRequestFailed, ClosedByApplication, LocalProtocolError
+from sshkit.ssh.connection.connection import Connection
+from sshkit.ssh.errors import ChannelRequestFailed, LocalProtocolError
 from sshkit.ssh.messages import connection as connection_messages
+from sshkit.ssh.transport.bare import BareLayer
 from sshkit.ssh.transport.layer import TransportLayer
-from sshkit.ssh.transport.phases import AFTER_LOGIN, table
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Clock, Reactor, Transport
-    from sshkit.ssh.transport.layer import TransportOwner
-    from sshkit.ssh.transport.packet_reader import Handlers
 
 GONE = "the master of the shared connection has gone"
-#: The first number of the connection protocol: what is below it is the master's business with the server.
-NOTHING: "Handlers" = table("on a shared connection")
 
 
-def _only_channels(handlers: "Handlers") -> "Handlers":
-    return NOTHING[:AFTER_LOGIN] + handlers[AFTER_LOGIN:192] + NOTHING[192:]
-
-
-RIDING = _only_channels(RUNNING_CLIENT)
-
-
-class ProxyLayer(TransportLayer):
-    """A transport layer without keys: it frames messages, and no more."""
+class ProxyLayer(BareLayer):
+    """The layer on a control socket."""
 
     __slots__ = ()
-
-    def __init__(self, owner: "TransportOwner", clock: "Clock") -> None:
-        super().__init__(owner, clock, bytes)
-        self.opener = BareOpener()
-        self.writer.sealer = BareSealer()
-        self.handlers = NOTHING
-
-    def connection_made(self, transport: "Transport") -> None:
-        """Begin: everything has been said already."""
-        if self.lost is not None:
-            transport.abort()
-            return
-        self.transport = transport
-        self.writer.transport = transport
-        self.writer.copies = not getattr(transport, "copies_on_write", False)
-        self.writer.unblock()
-        self.owner.transport_ready()
-
-    def set_phase(self, handlers: "Handlers", target: Any) -> None:
-        """Enter a phase, but take nothing that is below the connection protocol."""
-        super().set_phase(RIDING if handlers is RUNNING_CLIENT else _only_channels(handlers), target)
-
-    def eof_received(self) -> bool:
-        self._finish(MasterLost(GONE))
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._finish(MasterLost(f"{GONE}: {error}" if error else GONE))
-        super().connection_lost(error)
-
-    def disconnect(self, error: BaseException | None = None) -> None:
-        """End it for us; a DISCONNECT would end it for everybody."""
-        self.writer.flush()
-        self._finish(error or ClosedByApplication("the connection was closed"))
-
-    def rekey(self) -> None:
-        """Do nothing: keys are the master's business."""
+    gone = GONE
+    gone_error = MasterLost
 
 
 class RidingCore(Connection):
@@ -124,7 +77,7 @@ class RidingConnection(ClientConnection):
             credentials=FileCredentials(()),
             login_timeout=timeout,
         )
-        self.layer = ProxyLayer(self, clock)
+        self.layer = ProxyLayer(self, clock, is_client=True)
         self._answers = False
 
     def master_has(self, extensions: tuple[bytes, ...]) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sshkit_keys.errors import WireError
 
-from sshkit.client.sharing.packets import BareOpener, BareSealer
 from sshkit.deferred import Failure
 from sshkit.ssh.channels import forwarded_tcpip, streamlocal
 from sshkit.ssh.errors import ChannelRequestFailed, RemoteProtocolError
 from sshkit.ssh.messages import connection as messages
+from sshkit.ssh.transport.bare import BareOpener, BareSealer
 from sshkit.ssh.transport.packet_reader import LIMIT, PacketReader
 from sshkit.ssh.transport.packet_writer import PacketWriter
 from sshkit.ssh.transport.phases import table
