@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import syslog
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -18,7 +18,7 @@ def collect(level: int) -> tuple[EventLog, list[tuple[int, str]]]:
     return EventLog(level, lambda number, text: lines.append((number, text))), lines
 
 
-def broken() -> None:
+def broken() -> NoReturn:
     raise RuntimeError("a fault")
 
 
