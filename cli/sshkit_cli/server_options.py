@@ -74,7 +74,8 @@ def parse(argv: list[str]) -> Options:
     values = dict(pairs)
     debug = sum(name == "-d" for name, _ in pairs)
     specifications = tuple(value for name, value in pairs if name == "-C")
-    parse_connection(specifications)
+    if specifications:
+        parse_connection(specifications)
     return Options(
         config_file=values.get("-f"),
         overrides=tuple(_lines(pairs, given, debug)),
@@ -119,7 +120,7 @@ def parse_connection(specifications: tuple[str, ...]) -> "MatchFacts":
     from sshkit.config.sshd_match import MatchFacts
 
     facts: dict[str, str | int | bool] = {}
-    for text in ",".join(specifications).split(",") if specifications else ():
+    for text in filter(None, ",".join(specifications).split(",")):
         name, equals, value = text.partition("=")
         if name == "invalid-user" and not equals:
             facts["invalid_user"] = True

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from sshkit_keys.text import quoted
 
-from .sshd_addresses import Address, AddressList, InvalidAddress, parse_address
 from .parser import Line, Setting
 from .patterns import match_list
+from .sshd_addresses import Address, AddressList, InvalidAddress, parse_address
 
 ALL: Final = "all"
 INVALID_USER: Final = "invalid-user"

@@ -11,8 +11,8 @@ from sshkit_keys.authorized_options import Permit
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable, quoted
 
-from .sshd_addresses import AddressList
 from .parser import ConfigError, Line, Place, Setting
+from .sshd_addresses import AddressList
 from .sshd_keywords import ALIASES, BLOCK, GONE, KEYWORDS, LIST
 from .sshd_values import MetricsAddress, PenaltyParts, PenaltyTimes, names_a_host, penalty_times
 from .sshd_without_effect import WITHOUT_EFFECT
@@ -269,6 +269,8 @@ class ServerOptions:
 
     def finish(self) -> None:
         """Note what is wrong with lines taken together, and with what only a connection would show."""
+        self._check_command("AuthorizedKeysCommand", "authorized_keys_command")
+        self._check_command("AuthorizedPrincipalsCommand", "authorized_principals_command")
         self._check_hosts("AllowUsers", self.allow_users)
         self._check_hosts("DenyUsers", self.deny_users)
         for block in self.blocks:
@@ -277,6 +279,15 @@ class ServerOptions:
                     self._check_hosts("AllowUsers" if name == "allow_users" else "DenyUsers", setting)
                 elif name in _LISTS:
                     self._check_list(_LISTS[name], setting)
+
+    def _check_command(self, spelled: str, name: str) -> None:
+        """A command without anybody to run it as would never be run, and nobody would know why."""
+        settings = [(name, getattr(self, name)), (f"{name}_user", getattr(self, f"{name}_user"))]
+        settings += [(known, setting) for block in self.blocks for known, setting, _ in block.settings]
+        users = [setting for known, setting in settings if known == f"{name}_user" and setting.value]
+        for known, setting in settings:
+            if known == name and setting.value and not users:
+                self.errors.append(ConfigError(f"{spelled} without {spelled}User", setting.place))
 
     def _check_hosts(self, spelled: str, setting: Setting[tuple[str, ...]]) -> None:
         if self.use_dns.value:

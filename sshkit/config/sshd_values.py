@@ -3,6 +3,7 @@
 Called by `sshd_keywords`, which says which keyword has which.  Each takes the line, for the error's place.
 """
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ from sshkit_keys.authorized_options import Permit, parse_permit_listen, parse_pe
 from sshkit_keys.errors import TrustFileError
 from sshkit_keys.text import quoted
 
-from .sshd_addresses import AddressList, InvalidAddress
 from .parser import Line
+from .sshd_addresses import AddressList, InvalidAddress
 from .values import FLAGS, LOG_LEVELS, number, seconds_of
 
 #: Methods that AuthenticationMethods may name, as sshd knows them.
@@ -94,15 +95,53 @@ def words(line: Line) -> tuple[str, ...]:
 
 
 def paths(line: Line) -> tuple[str, ...]:
-    """Return paths; none for "none"."""
+    """Return paths, which may be relative to a user's home; none for "none"."""
     found = words(line)
-    return () if [path.lower() for path in found] == ["none"] else found
+    return () if [path.lower() for path in found] == ["none"] else tuple(_own_home(path) for path in found)
 
 
 def path(line: Line) -> str | None:
-    """Return the path, or None for "none"."""
+    """Return a path with tokens, which may be relative to a user's home, or None for "none"."""
+    word = name(line)
+    return None if word is None else _own_home(word)
+
+
+def name(line: Line) -> str | None:
+    """Return the only argument, or None for "none"."""
     word = line.one()
     return None if word.lower() == "none" else word
+
+
+def file(line: Line) -> str | None:
+    """Return the absolute path of a file, or None for "none"."""
+    word = path(line)
+    return None if word is None else _absolute(word, line)
+
+
+def one_file(line: Line) -> tuple[str, ...]:
+    """Return the absolute path of a file, to be added to those of other lines; none for "none"."""
+    path = file(line)
+    return () if path is None else (path,)
+
+
+def agent(line: Line) -> str | None:
+    """Return an agent's socket, SSH_AUTH_SOCK, or None for "none"."""
+    return line.one() if line.one() == "SSH_AUTH_SOCK" else file(line)
+
+
+def _own_home(path: str) -> str:
+    """Return a path with ``~`` in front replaced: the home of whoever started the server, as with sshd."""
+    return os.path.expanduser(path) if path.startswith("~") else path
+
+
+def _absolute(path: str, line: Line) -> str:
+    """Return the path as it will still mean the same when the server has gone to another directory."""
+    if os.path.isabs(path):
+        return path
+    try:
+        return os.path.join(os.getcwd(), path)
+    except OSError as error:
+        line.fail(f"{line.spelled}: {quoted(path)} is relative to a directory that is gone: {error.strerror}")
 
 
 def text(line: Line) -> str | None:
@@ -118,11 +157,6 @@ def command(line: Line) -> str | None:
     if value is not None and not value.startswith("/"):
         line.fail(f"{line.spelled}: {quoted(value)} does not begin with /")
     return value
-
-
-def one_word(line: Line) -> tuple[str, ...]:
-    """Return the only argument, to be added to those of other lines."""
-    return (line.one(),)
 
 
 def names_of_files(line: Line) -> tuple[str, ...]:
@@ -344,14 +378,18 @@ def variables(line: Line) -> tuple[tuple[str, str], ...]:
 
 
 def subsystem(line: Line) -> tuple[tuple[str, str], ...]:
-    """Return the name and the command."""
-    from shlex import quote
-
+    """Return the name and the command: as it is if it is one argument, else put together as sshd does."""
     parts = line.some()
     if len(parts) < 2:
         line.fail(f"{line.spelled} {quoted(parts[0])}: no command")
-    value = parts[1] if len(parts) == 2 else " ".join(quote(part) for part in parts[1:])
-    return ((parts[0], value),)
+    command = parts[1] if len(parts) == 2 else " ".join(_quoted_word(part) for part in parts[1:])
+    return ((parts[0], command),)
+
+
+def _quoted_word(word: str) -> str:
+    """Return a word of a command for a shell, which may still replace variables in it."""
+    escaped = "".join(f"\\{char}" if char in "\"'\\" else char for char in word)
+    return f'"{escaped}"' if not word or any(char in word for char in " \t\r") else escaped
 
 
 def permits(line: Line, parse: Callable[[str], Permit]) -> tuple[Permit, ...] | None:

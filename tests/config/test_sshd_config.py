@@ -116,18 +116,18 @@ def test_the_first_value_counts_and_the_command_line_comes_first(tmp_path: Path)
 
 def test_lines_of_lists_add_up(tmp_path: Path) -> None:
     path = tmp_path / "sshd_config"
-    path.write_text("Port 1\nPort 2\nHostKey a\nHostKey b\nAllowUsers x\nAllowUsers y z\n")
+    path.write_text("Port 1\nPort 2\nHostKey /a\nHostKey /b\nAllowUsers x\nAllowUsers y z\n")
     options = read_server_config(str(path))
     assert options.ports.value == (1, 2)
-    assert options.host_keys.value == ("a", "b")
+    assert options.host_keys.value == ("/a", "/b")
     assert options.allow_users.value == ("x", "y", "z")
 
 
 def test_ports_of_the_command_line_replace_those_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "sshd_config"
-    path.write_text("Port 22\nHostKey b\nListenAddress 192.0.2.1\nListenAddress 192.0.2.2:99\n")
-    options = read_server_config(str(path), ["Port 2022", "Port 2023", "HostKey a"])
-    assert options.host_keys.value == ("a", "b")
+    path.write_text("Port 22\nHostKey /b\nListenAddress 192.0.2.1\nListenAddress 192.0.2.2:99\n")
+    options = read_server_config(str(path), ["Port 2022", "Port 2023", "HostKey /a"])
+    assert options.host_keys.value == ("/a", "/b")
     places = [(place.host, place.port) for place in options.listen_places()]
     assert places == [("192.0.2.1", 2022), ("192.0.2.1", 2023), ("192.0.2.2", 99)]
 

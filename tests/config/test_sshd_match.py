@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -209,3 +210,24 @@ Match Address 1.1.1.1,::1,!::3,2000::/16
 def test_an_address_is_found_in_a_list(tmp_path: Path, address: str, host: str, expected: bool) -> None:
     found = read(tmp_path, LISTS).for_connection(MatchFacts("user", host, address))
     assert found.password_authentication.value is expected
+
+
+#: OpenSSH's own test of single criteria (regress/cfgmatch.sh): criterion, name for -C, value.
+SINGLE = [
+    ("user", "user", "u1"),
+    ("host", "host", "h1"),
+    ("address", "address", "1.2.3.4"),
+    ("localaddress", "local_address", "5.6.7.8"),
+    ("rdomain", "rdomain", "rdom1"),
+]
+
+
+@pytest.mark.parametrize("wanted", range(len(SINGLE)))
+def test_each_criterion_is_about_its_own_fact(tmp_path: Path, wanted: int) -> None:
+    text = "".join(f"Match {criterion} {value}\n  Banner /{value}\n" for criterion, _, value in SINGLE)
+    options = read(tmp_path, f"Banner /nomatch\n{text}")
+    others: dict[str, Any] = {name: f"1{value}" for _, name, value in SINGLE}
+    assert options.for_connection(MatchFacts()._replace(**others)).banner.value == "/nomatch"
+    _, name, value = SINGLE[wanted]
+    facts = MatchFacts()._replace(**{**others, name: value})
+    assert options.for_connection(facts).banner.value == f"/{value}"

@@ -1,6 +1,8 @@
 """Values of sshd_config: what each keyword reads, and what it refuses."""
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +41,13 @@ VALUES: list[tuple[str, str, Any]] = [
         "authentication_methods",
         ("publickey", "keyboard-interactive"),
     ),
-    ("AuthorizedKeysCommand /bin/keys %u '%k'", "authorized_keys_command", "/bin/keys %u '%k'"),
+    ("AuthorizedKeysFile a ~/b", "authorized_keys_files", ("a", "/home/me/b")),
+    ("AuthorizedPrincipalsFile ~/p", "authorized_principals_file", "/home/me/p"),
+    ("Banner ~/b", "banner", "/home/me/b"),
+    ("Banner b", "banner", "/here/b"),
+    ("HostKey none", "host_keys", ()),
+    ("HostKeyAgent a", "host_key_agent", "/here/a"),
+    ("ChrootDirectory none", "chroot_directory", None),
     ("AuthorizedKeysCommand none", "authorized_keys_command", None),
     ("AuthorizedKeysFile a %h/b", "authorized_keys_files", ("a", "%h/b")),
     ("AuthorizedKeysFile none", "authorized_keys_files", ()),
@@ -119,7 +127,9 @@ VALUES: list[tuple[str, str, Any]] = [
     ("StreamLocalBindUnlink yes", "stream_local_bind_unlink", True),
     ("StrictModes no", "strict_modes", False),
     ("Subsystem sftp /bin/sftp-server", "subsystems", (("sftp", "/bin/sftp-server"),)),
-    ("Subsystem x /bin/x -l 'a b' # c", "subsystems", (("x", "/bin/x -l 'a b'"),)),
+    ("Subsystem x /bin/x -l 'a b' # c", "subsystems", (("x", '/bin/x -l "a b"'),)),
+    ("Subsystem x '/bin/x -l a'", "subsystems", (("x", "/bin/x -l a"),)),
+    ("Subsystem x /bin/x $HOME 'it\\'s' ''", "subsystems", (("x", '/bin/x $HOME it\\\'s ""'),)),
     ("SyslogFacility LOCAL3", "syslog_facility", "local3"),
     ("UnusedConnectionTimeout 5m", "unused_connection_timeout", 300),
     ("UsePAM yes", "use_pam", True),
@@ -131,7 +141,9 @@ VALUES: list[tuple[str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("line", "name", "value"), VALUES)
-def test_a_value_is_read(line: str, name: str, value: Any) -> None:
+def test_a_value_is_read(line: str, name: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr(os, "getcwd", lambda: "/here")
     setting = getattr(read(line), name)
     assert setting.value == value
     assert setting.place is COMMAND_LINE
@@ -240,3 +252,27 @@ def test_a_list_of_addresses_is_shown_as_it_was_written() -> None:
     assert addresses != AddressList("::1")
     assert addresses.matches("10.9.9.9", (4, 10 << 24, 32))
     assert not addresses.matches("10.1.2.3", (4, 10 << 24, 32))
+
+
+def test_a_relative_path_needs_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "getcwd", gone)
+    with pytest.raises(ConfigErrors, match="Banner: 'b' is relative to a directory that is gone"):
+        read("Banner b")
+    assert read("Banner /b").banner.value == "/b"
+
+
+@pytest.mark.parametrize("name", ["AuthorizedKeysCommand", "AuthorizedPrincipalsCommand"])
+def test_a_command_needs_somebody_to_run_it(name: str, tmp_path: Path) -> None:
+    options = read(f"{name} /bin/keys %u '%k'", f"{name}User nobody")
+    values = {getattr(options, f"authorized_{kind}_command").value for kind in ("keys", "principals")}
+    assert values == {None, "/bin/keys %u '%k'"}
+    with pytest.raises(ConfigErrors, match=f"command line: {name} without {name}User"):
+        read(f"{name} /x")
+    path = tmp_path / "config"
+    path.write_text(f"Match all\n{name} /x\n")
+    with pytest.raises(ConfigErrors, match=f"{path}:2: {name} without {name}User"):
+        read_server_config(str(path)).check()
+    read_server_config(str(path), [f"{name}User nobody"]).check()
