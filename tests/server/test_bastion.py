@@ -27,6 +27,7 @@ class Both:
         self.target_handler = target
         self.options = options
         self.connect: Any = None
+        self.port = 0
 
     def run(self, test: Any, **world_options: Any) -> None:
         both = self
@@ -356,7 +357,8 @@ def bastion(sshd: RealSshd, tmp_path: Path) -> Iterator[tuple[BlockingServer, li
         options = [
             "-F", "none", "-i", str(tmp_path / "key"), "-o", "StrictHostKeyChecking=accept-new",
             "-o", f"UserKnownHostsFile={tmp_path / 'known'}", "-o", "IdentitiesOnly=yes",
-            "-o", "IdentityAgent=none", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "User=root%127.0.0.1",
+            "-o", "IdentityAgent=none", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR",
+            "-o", "User=root%127.0.0.1",
         ]  # fmt: skip
         yield server, [*options, "-o", f"Port={server.address[1]}"]
 
