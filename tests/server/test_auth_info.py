@@ -1,13 +1,16 @@
 """ExposeAuthInfo: the text and the file that a session may read."""
 
 import os
+import pwd
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
-from sshkit_keys import generate_private_key, sign_certificate
+from sshkit_keys import PublicKey, generate_private_key, sign_certificate
 
-from sshkit.server.auth_info import auth_line, remove_auth_info, write_auth_info
+from sshkit.server.auth_info import VARIABLE, auth_line, remove_auth_info, write_auth_info
+from tests.peers import RealSshd
 
 KEY = generate_private_key("ed25519")
 
@@ -72,3 +75,28 @@ def test_a_disk_that_is_full_leaves_no_file(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="No space left"):
         write_auth_info("x", os.urandom, str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.peer("sshd")
+@pytest.mark.peer("ssh")
+@pytest.mark.parametrize("certified", [False, True], ids=["key", "certificate"])
+def test_the_real_sshd_writes_the_same(tmp_path: Path, certified: bool) -> None:
+    with RealSshd(tmp_path, "ExposeAuthInfo yes", "PermitRootLogin yes") as sshd:
+        key: PublicKey = sshd.user_key.public
+        if certified:
+            sshd.authorized.write_text(f"cert-authority {KEY.public.to_line()}\n")
+            me = pwd.getpwuid(os.geteuid()).pw_name
+            key = sign_certificate(
+                KEY, key, key_id="id", principals=[me], role="user", random_bytes=os.urandom
+            )
+            (tmp_path / "user_key-cert.pub").write_text(key.to_line() + "\n")
+        options = ("-F", "none", "-i", str(sshd.user_key_path), "-p", str(sshd.port))
+        settings = (f"UserKnownHostsFile={sshd.known_hosts}", "IdentityAgent=none", "BatchMode=yes")
+        line = ["ssh", *options, *(word for one in settings for word in ("-o", one))]
+        command = f'cat ${VARIABLE}; stat -c "%a %n" ${VARIABLE}'
+        done = subprocess.run(
+            [*line, "127.0.0.1", command], capture_output=True, timeout=30, check=False, text=True
+        )
+    text, _, rest = done.stdout.rpartition("600 ")
+    assert text == auth_line("publickey", key=key), done.stderr
+    assert os.path.basename(rest).startswith("sshauth.")

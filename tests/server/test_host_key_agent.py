@@ -25,6 +25,13 @@ from tests.server.real_ssh import real_ssh, write_key
 from tests.ssh.agent.world import ECDSA, ED25519, RSA, World, fixed_bytes
 
 AUTHORITY: PrivateKey = generate_private_key("ed25519")
+ALGORITHMS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+    "ssh-ed25519-cert-v01@openssh.com",
+)
 KINDS = ((ED25519, "ssh-ed25519"), (ECDSA, "ecdsa-sha2-nistp256"))
 
 
@@ -142,9 +149,9 @@ def test_closing_ends_the_connection_and_those_who_wait() -> None:
     site.agent.close()
 
 
-def certificate() -> Certificate:
+def certificate(host: str = "host") -> Certificate:
     return sign_certificate(
-        AUTHORITY, ED25519.public, key_id="id", principals=["host"], role="host", random_bytes=fixed_bytes
+        AUTHORITY, ED25519.public, key_id="id", principals=[host], role="host", random_bytes=os.urandom
     )
 
 
@@ -232,13 +239,16 @@ def test_openssh_gets_in_where_openssh_s_agent_holds_the_host_keys(
         reactor: Any = current()
         agent = host_key_agent(agent_socket if named else "SSH_AUTH_SOCK", reactor)
         assert await agent.missing(ED25519.public, AUTHORITY.public) == [AUTHORITY.public]
-        keys: Any = [agent.key(key.public) for key in (ED25519, ECDSA, RSA)]
+        shown = (ED25519.public, ECDSA.public, RSA.public, certificate("127.0.0.1"))
+        keys: Any = [agent.key(key) for key in shown]
         async with sshkit.serve(
             "127.0.0.1:0", handler, host_keys=keys, authorized_keys=[USER_KEY.public]
         ) as server:
-            lines = (f"[127.0.0.1]:{server.address[1]} {key.public.to_line()}\n" for key in keys)
+            name = f"[127.0.0.1]:{server.address[1]}"
+            lines = [f"{name} {key.to_line()}\n" for key in shown[:3]]
+            lines.append(f"@cert-authority {name} {AUTHORITY.public.to_line()}\n")
             (tmp_path / "known_hosts").write_text("".join(lines))
-            for algorithm in ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256"):
+            for algorithm in ALGORITHMS:
                 done = await real_ssh(tmp_path, server, f"HostKeyAlgorithms={algorithm}")
                 assert (done.stdout, done.returncode) == (b"in", 0), done.stderr
         agent.close()
