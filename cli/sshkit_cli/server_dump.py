@@ -6,6 +6,8 @@ Called by `server`.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sshkit_keys.text import printable
+
 from sshkit.config.algorithm_names import CATEGORIES, usable_list
 from sshkit.config.parser import Place, Setting
 from sshkit.config.sshd_config import ServerOptions
@@ -87,6 +89,7 @@ def _addresses(options: ServerOptions) -> Iterator[str]:
     family = options.address_family.value
     for host, port, _ in options.listen_places():
         if host:
+            host = printable(host)
             yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             continue
         if family != "inet":

@@ -44,7 +44,7 @@ def shown_values(keyword: str, value: Any) -> list[str]:
         return ["none"]
     if isinstance(value, str):
         return [printable(value, MAX_SHOWN)]
-    return [shown_value(keyword, value)]
+    return [printable(shown_value(keyword, value), MAX_SHOWN)]
 
 
 def _words(item: Any, joint: str) -> str:

@@ -135,8 +135,13 @@ def test_keywords_that_sshd_does_not_know_are_printed_where_they_were_set(tmp_pa
 
 
 def test_r36_control_characters_of_a_file_are_not_printed_raw(tmp_path: Path) -> None:
-    lines = dump(tmp_path, "Banner /\x1b[2J\nSubsystem a\x07 /b\nForceCommand \x9b1m\n")
-    assert {"banner /\\x1b[2J", "subsystem a\\x07 /b", "forcecommand \\x9b1m"} <= set(lines)
+    lines = dump(tmp_path, "Banner /\x1b[2J\nSubsystem a\x07 /b\nForceCommand \x9b1m\nListenAddress \x1b7\n")
+    assert {
+        "listenaddress \\x1b7:22",
+        "banner /\\x1b[2J",
+        "subsystem a\\x07 /b",
+        "forcecommand \\x9b1m",
+    } <= set(lines)
 
 
 def test_algorithms_are_printed_as_they_are_offered(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sshkit.config import sshd_config
@@ -35,6 +35,7 @@ def check(options: ServerOptions) -> None:
 
 
 @given(LINES)
+@example(["listenaddress \x1b", "channeltimeout \x1b=1"])
 def test_r36_lines_of_the_command_line_become_settings_or_mistakes(lines: list[str]) -> None:
     check(read_server_config(None, lines, None))
 
