@@ -137,6 +137,12 @@ def backup(stage: Stage, block: Block) -> None:
     assert stage.visited[1].stderr == b"only 'backup' is offered\n"
 
 
+def hello(stage: Stage, block: Block) -> None:
+    """The server with routes."""
+    stage.run(block.text)
+    assert [result.text for result in stage.visited] == ["hello joe\n", "hello joe\n"]
+
+
 def with_report(stage: Stage, block: Block) -> None:
     """A program that sends a file of this folder."""
     (stage.folder / "report.pdf").write_bytes(b"a report")
@@ -238,6 +244,11 @@ SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "docs/client.md:3": (on_a_server, "version 1\n\n0\n"),
     "docs/client.md:4": (on_a_server, "me@127.0.0.1:"),
     "docs/client.md:5": (on_a_server, "FAILED address: cannot connect to 127.0.0.1 port 1: "),
+    "docs/embedding.md:1": (hello, ""),
+    "docs/embedding.md:2": (whole, "('publickey',)\n"),
+    "docs/embedding.md:3": (whole, "{'home': '/srv/ann'}\nann has left\n"),
+    "docs/embedding.md:4": (whole, ""),
+    "docs/embedding.md:5": (whole, ""),
     "docs/event-core.md:1": (whole, ""),
     "docs/event-core.md:2": (inside, ""),
     "docs/forwarding.md:1": (inside, "port 5432 behind the server is here: "),
