@@ -1,6 +1,9 @@
 """How many may knock at once: the counts (R42)."""
 
+import socket
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,8 @@ from sshkit.server.limits import (
 )
 from sshkit.server.source_blocks import block_of, plain_address
 from sshkit.testing import MemoryClock
+from tests.peers import RealSshd
+from tests.servers import read_to_end
 
 
 def startups(
@@ -172,3 +177,22 @@ def test_lengths_of_time_are_written_as_sshd_does() -> None:
     assert timeframe(3661) == "01:01:01"
     assert timeframe(86400 * 2 + 3600 * 3 + 240) == "2d03h04m"
     assert timeframe(86400 * 9 + 3600 * 3) == "1w02d03h"
+
+
+@pytest.mark.peer("sshd")
+def test_the_real_sshd_tells_of_a_drop_in_the_same_words(tmp_path: Path) -> None:
+    sshd = RealSshd(tmp_path, "LogLevel VERBOSE")
+    with sshd.config.open("a") as config:
+        config.write("MaxStartups 2:100:2\n")  # of this keyword sshd takes the last line
+    with sshd, ExitStack() as stack:
+        while True:  # who looked whether it listens may still count
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", sshd.port), 30))
+            if client.recv(4) != b"SSH-":
+                break
+        peer, here = client.getsockname(), client.getpeername()
+        read_to_end(client)
+        log = sshd.log
+    scene = Scene()
+    scene.log.refused(2, peer, here)
+    for _, text in scene.taken():
+        assert text in log
