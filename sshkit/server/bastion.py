@@ -8,7 +8,7 @@ error, exit status and signal pass both ways.  Who may go where is the `connect`
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sshkit_keys.errors import SSHKitError
+from sshkit_keys.errors import SSHKitError, WireError
 from sshkit_keys.host_patterns import matches_glob
 from sshkit_keys.text import printable
 
@@ -20,6 +20,8 @@ from sshkit.ssh.channels.session import (
     END_OF_WRITE,
     EnvRequest,
     ExecRequest,
+    ExitSignal,
+    ExitStatus,
     PtyRequest,
     SubsystemRequest,
 )
@@ -243,8 +245,11 @@ class Bridge(ChannelProtocol):
     def said(self, kind: str, body: bytes) -> bool:
         """Take a request of the target's."""
         if kind in ("exit-status", "exit-signal"):
-            if self._status is None and (kind == "exit-signal" or len(body) == 4):
-                self._status = (kind, body)
+            try:
+                (ExitStatus if kind == "exit-status" else ExitSignal).decode(body)
+            except WireError:
+                return False
+            self._status = self._status or (kind, body)
             return True
         if kind in PASSED_OUT:
             self._session.channel.notify(kind, body)

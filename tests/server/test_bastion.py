@@ -11,7 +11,8 @@ from sshkit_keys.key_files import write_private_key
 
 import sshkit
 from sshkit.blocking import BlockingServer
-from sshkit.server.bastion import BastionRefused, Target, forward_sessions, target_of
+from sshkit.server.bastion import BastionRefused, Bridge, Target, forward_sessions, target_of
+from sshkit.server.middleware import chain, logging
 from tests.peers import RealSshd
 from tests.server.test_serve import HOST_KEY, KEY, World
 
@@ -28,6 +29,7 @@ class Both:
         self.options = options
         self.connect: Any = None
         self.port = 0
+        self.around: list[Any] = []
 
     def run(self, test: Any, **world_options: Any) -> None:
         both = self
@@ -45,7 +47,7 @@ class Both:
             return connection
 
         world = World(
-            forward_sessions(both.connect or connect, **self.options),
+            chain(forward_sessions(both.connect or connect, **self.options), *both.around),
             passwords={"ann%db.example": "secret", "ann%other": "secret", "ann": "secret"},
             **world_options,
         )
@@ -326,6 +328,84 @@ def test_r39_names_that_are_no_user_and_host_are_refused(name: str) -> None:
 def test_a_user_name_has_user_host_and_port() -> None:
     assert target_of("ann%DB.example", HOSTS) == Target("ann", "db.example", None)
     assert target_of("a.b+db.example+2222", HOSTS, "+") == Target("a.b", "db.example", 2222)
+
+
+def test_r30_what_a_target_says_out_of_order_reaches_the_client_only_where_it_means_something() -> None:
+    async def odd(session: sshkit.Session) -> None:
+        channel = session.channel
+        channel.notify("xon-xoff", b"\x01")
+        channel.notify("eow@openssh.com")
+        channel.notify("nonsense", b"x" * 100)
+        channel.notify("exit-status", b"\0\0")
+        channel.notify("exit-signal", b"\xff\xff\xff\xff")
+        channel.notify("exit-status", b"\0\0\0\x05")
+        channel.notify("exit-status", b"\0\0\0\x06")
+        session._ended = True
+        channel.write_eof()
+        channel.close()
+
+    entries: list[Any] = []
+
+    async def test(world: World) -> None:
+        async with world.connect("ann%db.example") as connection:
+            process = await connection.start("x")
+            await process.wait()
+            assert (process.exit_status, process.exit_signal, process.flow_control) == (5, None, True)
+            process.stdin.write("dropped")
+            process.channel.notify("window-change", b"")
+
+    both = Both(odd)
+    both.around = [logging(entries.append)]
+    both.run(test)
+    assert "status=5" in entries[-1]
+
+
+def test_a_client_that_goes_while_the_channel_is_opened_leaves_nothing_behind() -> None:
+    opening: sshkit.Deferred[Any] = sshkit.Deferred()
+    aborted: list[bool] = []
+
+    class Slow:
+        def open_session(self, protocol: Any) -> Any:
+            opened: sshkit.Deferred[Any] = sshkit.Deferred(lambda _: None)
+            opening.add_callback(opened.callback)
+            return opened
+
+        async def close(self) -> None:
+            """Nothing to close."""
+
+    class Channel:
+        def abort(self) -> None:
+            aborted.append(True)
+
+    session: Any = Session()
+    bridge = Bridge(session)
+    assert bridge.request_received("window-change", b"")
+    assert not bridge.request_received("signal", b"")
+    bridge.pause_writing()
+    bridge.resume_writing()
+    bridge.eof_received()
+    bridge.data_received(memoryview(b"early"))
+    started = bridge.open(Slow(), True)
+    bridge.channel_closed(None)
+    opening.callback(Channel())
+    failed: list[Any] = []
+    started.add_errback(lambda failure: failed.append(failure.exception))
+    assert isinstance(failed[0], sshkit.ChannelClosed)
+    assert aborted == [True]
+    assert session.closed
+
+
+class Session:
+    """As much of a session as a bridge touches before its target is there."""
+
+    channel = None
+    closed = False
+
+    def request_received(self, kind: str, body: bytes) -> bool:
+        return True
+
+    def channel_closed(self, error: BaseException | None) -> None:
+        self.closed = True
 
 
 # Real programs through it.
