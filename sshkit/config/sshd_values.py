@@ -47,25 +47,32 @@ class PenaltyTimes(NamedTuple):
 
     crash: int = 90
     authfail: int = 5
-    invaliduser: int = 5  #: tries for names that do not exist (OpenSSH 10.3)
+    invalid_user: int = 5  #: tries for names that do not exist (OpenSSH 10.3)
     noauth: int = 1
     grace_exceeded: int = 10
-    refuseconnection: int = 10
+    refuse_connection: int = 10
     max: int = 600
     min: int = 15
     max_sources4: int = 65536
     max_sources6: int = 65536
-    overflow: str = "permissive"  #: or "deny-all": what happens to others once so many sources are known
+    overflow4: str = "permissive"  #: or "deny-all": what happens to others once so many sources are known
     overflow6: str = "permissive"
 
     def __str__(self) -> str:
         return " ".join(
-            f"{name.replace('_', '-')}:{value}"
-            for name, value in zip(self._fields, self, strict=True)
-            if name != "invaliduser" or value != self._field_defaults[name]  # OpenSSH before 10.3 has it not
+            f"{word}:{value}"
+            for word, value in zip(PENALTIES, self, strict=True)
+            if word != "invaliduser" or value != PenaltyTimes().invalid_user  # OpenSSH before 10.3 has it not
         )
 
 
+#: What sshd_config calls the fields of PenaltyTimes.
+PENALTIES = {
+    {"invalid_user": "invaliduser", "refuse_connection": "refuseconnection", "overflow4": "overflow"}.get(
+        field, field.replace("_", "-")
+    ): field
+    for field in PenaltyTimes._fields
+}
 #: Parts of a line of PerSourcePenalties: name of the field (or "enabled") and value.
 PenaltyParts = tuple[tuple[str, int | str], ...]
 
@@ -256,10 +263,9 @@ def penalties(line: Line) -> PenaltyParts:
                 line.fail(f"{line.spelled}: {quoted(word)} stands alone")
             return (("enabled", int(known)),)
         spelled, colon, value = word.partition(":")
-        name = spelled.lower().replace("-", "_")
-        if not colon or name not in PenaltyTimes._fields:
-            allowed = ", ".join(field.replace("_", "-") for field in PenaltyTimes._fields)
-            line.fail(f"{line.spelled}: {quoted(word)} is not NAME:VALUE with one of {allowed}")
+        name = PENALTIES.get(spelled.lower())
+        if not colon or name is None:
+            line.fail(f"{line.spelled}: {quoted(word)} is not NAME:VALUE with one of {', '.join(PENALTIES)}")
         parts.append((name, _penalty(name, value, line)))
     return tuple(parts)
 
@@ -281,7 +287,7 @@ def penalty_times(parts: PenaltyParts) -> PenaltyTimes | None:
     known = dict(reversed(parts))
     if not known.pop("enabled", 1):
         return None
-    known.setdefault("overflow6", known.get("overflow", "permissive"))
+    known.setdefault("overflow6", known.get("overflow4", "permissive"))
     return PenaltyTimes()._replace(**known)  # type: ignore[arg-type]
 
 

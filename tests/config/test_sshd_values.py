@@ -12,6 +12,7 @@ from sshkit.config.sshd_addresses import AddressList, InvalidAddress
 from sshkit.config.sshd_config import ConfigErrors, ServerOptions, read_server_config
 from sshkit.config.sshd_values import MetricsAddress, PenaltyTimes
 from sshkit.config.values import RekeyLimit
+from sshkit.server import penalties
 
 
 def read(*lines: str) -> ServerOptions:
@@ -106,12 +107,12 @@ VALUES: list[tuple[str, str, Any]] = [
     (
         "PerSourcePenalties crash:1m max-sources4:9 overflow:deny-all",
         "per_source_penalties",
-        PenaltyTimes(crash=60, max_sources4=9, overflow="deny-all", overflow6="deny-all"),
+        PenaltyTimes(crash=60, max_sources4=9, overflow4="deny-all", overflow6="deny-all"),
     ),
     (
         "PerSourcePenalties overflow:deny-all overflow6:permissive invaliduser:1h",
         "per_source_penalties",
-        PenaltyTimes(overflow="deny-all", overflow6="permissive", invaliduser=3600),
+        PenaltyTimes(overflow4="deny-all", overflow6="permissive", invalid_user=3600),
     ),
     ("PerSourcePenaltyExemptList 10.0.0.0/8,!::1", "penalty_exempt", AddressList("10.0.0.0/8,!::1")),
     ("PerSourcePenaltyExemptList none", "penalty_exempt", None),
@@ -215,6 +216,14 @@ def test_a_mistake_is_named(line: str, cause: str) -> None:
         read(line)
     assert len(caught.value.errors) == 1
     assert re.search(cause, str(caught.value).removeprefix("command line: "))
+
+
+def test_penalties_are_those_that_the_server_gives() -> None:
+    def taken(times: penalties.PenaltyTimes) -> int:
+        return times.max_sources4
+
+    assert taken(PenaltyTimes()) == 65536
+    assert {attribute for attribute, _ in penalties.CAUSES.values()} <= set(PenaltyTimes._fields)
 
 
 def test_of_each_penalty_the_first_line_counts() -> None:
