@@ -138,10 +138,10 @@ def parse_connection(specifications: tuple[str, ...]) -> "MatchFacts":
 
 
 def version_text() -> str:
-    """Return what Match version is compared with."""
-    from sshkit import __version__
+    """Return what Match version is compared with: how the server names itself to clients."""
+    from sshkit.ssh.transport.identification import IDENTIFICATION
 
-    return f"sshkit_{__version__}"
+    return IDENTIFICATION.decode("ascii").removeprefix("SSH-2.0-")
 
 
 def groups_of(user: str) -> tuple[str, ...]:

@@ -11,10 +11,10 @@ from sshkit_cli.server_files import config_path, make_own_key, own_folder
 from sshkit_cli.server_options import Options, UsageError, groups_of, parse
 from sshkit_keys import KeyPermissionsError, load_private_key, write_private_key
 
-from sshkit import __version__
 from sshkit.config.parser import ConfigError
 from sshkit.config.sshd_config import read_server_config
 from sshkit.config.sshd_match import MatchFacts
+from sshkit.ssh.transport.identification import IDENTIFICATION
 
 
 def test_options_become_lines_of_configuration_in_their_order() -> None:
@@ -91,7 +91,7 @@ def test_the_connection_of_a_test_adds_up() -> None:
     facts = options.connection
     assert facts[:6] == ("root", "a.example", "192.0.2.1", "::1", 22, "v")
     assert not facts.invalid_user
-    assert facts.version == f"sshkit_{__version__}"
+    assert IDENTIFICATION == f"SSH-2.0-{facts.version}".encode()
     assert callable(facts.groups)
     assert "root" in facts.groups()
     assert parse(["-C", "invalid-user,", "-C", ""]).connection == MatchFacts(
