@@ -114,6 +114,12 @@ def test_a_client_that_goes_cancels_what_is_inside(middleware: Any) -> None:
     assert not [line for line in world.log if line.startswith("error")]
 
 
+def test_the_room_has_a_short_name() -> None:
+    assert sshkit.middleware.chain is chain
+    assert sshkit.recordings.play is sshkit.play
+    assert sshkit.cred.__name__ == "sshkit.cred"
+
+
 def test_the_first_middleware_is_outermost() -> None:
     seen: list[str] = []
 
@@ -147,7 +153,7 @@ def test_the_first_rule_that_fits_decides_and_without_one_nobody_gets_in() -> No
 
 
 def test_access_knows_addresses_keys_and_groups() -> None:
-    source = access(deny(addresses=["127.0.0.0/8"]), allow())
+    source = access(allow(users=["bob"]), deny(addresses=["127.0.0.0/8"]), allow())
     (result,), _ = results(chain(answer, source), "x")
     assert result.exit_status == 1
     (result,), _ = results(chain(answer, access(allow(keys=[KEY.public.fingerprint()]))), "x", **BY_KEY)

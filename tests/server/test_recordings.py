@@ -1,22 +1,26 @@
 """Recordings: what is in the file, what a full disk does, damaged files, playing and watching."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 import sshkit
 from sshkit.deferred import fail
-from sshkit.server.middleware import chain, elapsed, recording
+from sshkit.server.middleware import chain, elapsed, logging, recording
 from sshkit.server.recordings import (
     Event,
     Header,
     LiveSessions,
     NoSuchSession,
+    Recording,
     RecordingError,
     RecordingFile,
     open_recording,
@@ -181,7 +185,7 @@ def test_a_session_that_is_not_to_be_recorded_is_not(tmp_path: Path) -> None:
         async with world.connect() as connection:
             assert (await connection.run("x")).exit_status == 0
 
-    World(chain(handler, elapsed(), recording(lambda session: None))).run(test)
+    World(chain(handler, elapsed(), logging(), recording(lambda session: None))).run(test)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -285,6 +289,28 @@ def test_r24_a_slow_disk_pauses_the_session_and_then_ends_the_recording(
     assert (tmp_path / "two").read_text() == "x" * 10
 
 
+def test_a_client_that_goes_while_the_last_is_written_loses_nothing(tmp_path: Path) -> None:
+    async def handler(session: sshkit.Session) -> int:
+        session.stdout.write("all of it")
+        return 0
+
+    async def test(world: World) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                type(world.reactor),
+                "defer_to_thread",
+                lambda self, function, *args: world.later(1).add_callback(lambda _: function(*args)),
+            )
+            async with world.connect() as connection:
+                process = await connection.start("x")
+                await process.stdout.read(100)
+            await world.later(5)
+        assert not [line for line in world.log if line.startswith("error")]
+
+    World(chain(handler, recording(tmp_path))).run(test)
+    assert codes(recorded(tmp_path), "o") == ["all of it"]
+
+
 def test_an_error_that_is_none_of_the_disks_ends_a_recording_too(tmp_path: Path) -> None:
     class Broken:
         def defer_to_thread(self, function: Any) -> Any:
@@ -378,6 +404,24 @@ def test_a_damaged_recording_is_refused_with_its_line(tmp_path: Path, text: str,
         read()
     assert words in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "x"))
+
+
+def test_r18_any_bytes_are_read_or_refused() -> None:
+    random = Random(5)
+    base = format_header(Header(3, 80, 24, 1, "c", "t", "xterm", 1.0, {"A": "b"})).encode()
+    base += (format_event(1, "o", "x") + format_event(1, "r", "80x24") + format_event(1, "x", "0")).encode()
+    for _ in range(3000):
+        data = bytearray(base)
+        for _ in range(random.randint(1, 4)):
+            place = random.randrange(len(data))
+            if random.random() < 0.5:
+                data[place] = random.randrange(256)
+            else:
+                data[place : place + random.randint(0, 9)] = bytes(
+                    random.choices(b'[]{}",:019eE-.\nu\\', k=4)
+                )
+        with contextlib.suppress(RecordingError):
+            list(Recording(BytesIO(bytes(data)), "x"))
 
 
 def test_r18_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,6 +181,7 @@ def recording(
             where = path_of(session)
             if where is None:
                 return await call(handler, session)
+            header = header_of(session, version, title)
             clock = clock_of(session)
             recorder = Recorder(clock, version, input)
             running: Any = None
@@ -207,7 +208,7 @@ def recording(
                 if required:
                     return refuse(session, "the session cannot be recorded", "no recording")
                 return await call(handler, session)
-            recorder.begin(file, header_of(session, version, title))
+            recorder.begin(file, header)
             recorder.tap = tap(session, recorder)
             status: int | None = UNRECORDED
             try:
