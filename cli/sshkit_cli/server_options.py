@@ -117,6 +117,7 @@ def _lines(pairs: list[tuple[str, str]], given: set[str], debug: int) -> list[st
 
 def parse_connection(specifications: tuple[str, ...]) -> "MatchFacts":
     """Return what ``user=ann,addr=192.0.2.1`` says; raises UsageError."""
+    from sshkit.config.sshd_addresses import small_number
     from sshkit.config.sshd_match import MatchFacts
 
     facts: dict[str, str | int | bool] = {}
@@ -129,7 +130,7 @@ def parse_connection(specifications: tuple[str, ...]) -> "MatchFacts":
             raise UsageError(f"option -C: {quoted(text)} is none of {known}")
         elif name != "lport":
             facts[SPECIFICATIONS[name]] = value
-        elif value.isascii() and value.isdecimal() and 0 < int(value[:6]) <= 65535:
+        elif 0 < small_number(value) <= 65535:
             facts["local_port"] = int(value)
         else:
             raise UsageError(f"option -C: {quoted(value)} is not a port")

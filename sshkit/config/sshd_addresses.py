@@ -77,6 +77,11 @@ def parse_address(text: str) -> Address | None:
     return address.version, int(address), address.max_prefixlen
 
 
+def small_number(text: str) -> int:
+    """Return a number of at most ten digits, -1 for anything else."""
+    return int(text) if len(text) <= 10 and text.isascii() and text.isdecimal() else -1
+
+
 def _parse(word: str) -> _Part:
     negated = word.startswith("!")
     pattern = word[negated:].lower()
@@ -91,7 +96,7 @@ def _parse(word: str) -> _Part:
     if address is None or "%" in base:
         raise InvalidAddress(f"{quoted(word)} is not a network such as 192.0.2.0/24")
     version, number, bits = address
-    length = int(length_text) if length_text.isascii() and length_text.isdecimal() else -1
+    length = small_number(length_text)
     if ":" in base and version == 4:
         length -= 96  # ::ffff:192.0.2.0/120 is 192.0.2.0/24
     if not 0 <= length <= bits:

@@ -10,7 +10,7 @@ from sshkit_keys.text import quoted
 
 from .parser import Line, Setting
 from .patterns import match_list
-from .sshd_addresses import Address, AddressList, InvalidAddress, parse_address
+from .sshd_addresses import Address, AddressList, InvalidAddress, parse_address, small_number
 
 ALL: Final = "all"
 INVALID_USER: Final = "invalid-user"
@@ -139,7 +139,7 @@ def _argument(kind: str, text: str, line: Line) -> str | AddressList | int:
         except InvalidAddress as error:
             line.fail(f"Match {kind}: {error}")
     if kind == "localport":
-        if not (text.isascii() and text.isdecimal()) or int(text[:6]) > 65535:
+        if not 0 <= small_number(text) <= 65535:
             line.fail(f"Match {kind}: {quoted(text)} is not a port")
         return int(text)
     return text

@@ -12,7 +12,7 @@ from sshkit_keys.errors import TrustFileError
 from sshkit_keys.text import quoted
 
 from .parser import Line
-from .sshd_addresses import AddressList, InvalidAddress
+from .sshd_addresses import AddressList, InvalidAddress, small_number
 from .values import FLAGS, LOG_LEVELS, number, seconds_of
 
 #: Methods that AuthenticationMethods may name, as sshd knows them.
@@ -207,7 +207,7 @@ def address_and_port(line: Line) -> tuple[str, int | None]:
         host, colon, port_text = word.partition(":")
     if not colon:
         return host, None
-    if not (port_text.isascii() and port_text.isdecimal()) or int(port_text) > 65535:
+    if not 0 <= small_number(port_text) <= 65535:
         line.fail(f"{line.spelled}: {quoted(port_text)} is not a port")
     return host, int(port_text)
 
@@ -228,7 +228,7 @@ def metrics_address(line: Line) -> MetricsAddress | None:
 def max_startups(line: Line) -> tuple[int, int, int]:
     """Return ``start:rate:full``, or a plain number from which all are refused."""
     word = line.one()
-    numbers = [int(part) if part.isascii() and part.isdecimal() else -1 for part in word.split(":")]
+    numbers = [small_number(part) for part in word.split(":")]
     if len(numbers) == 1:
         numbers = [numbers[0], 30, numbers[0]]
     if len(numbers) != 3 or min(numbers[0], numbers[2]) < 1 or numbers[0] > numbers[2]:
@@ -246,7 +246,7 @@ def per_source(line: Line) -> int | None:
 def net_blocks(line: Line) -> tuple[int, int]:
     """Return how many bits of IPv4 and IPv6 addresses tell sources apart."""
     parts = line.one().split(":")
-    bits = [int(part) if part.isascii() and part.isdecimal() else -1 for part in parts]
+    bits = [small_number(part) for part in parts]
     if len(bits) > 2 or not 0 <= bits[0] <= 32 or not 0 <= bits[-1] <= 128:
         line.fail(f"{line.spelled}: {quoted(line.one())} is not bits4[:bits6]")
     return bits[0], bits[1] if len(bits) == 2 else 128
@@ -276,7 +276,7 @@ def _penalty(name: str, value: str, line: Line) -> int | str:
             line.fail(f"{line.spelled}: {quoted(value)} is none of permissive, deny-all")
         return value.lower()
     if name.startswith("max_sources"):
-        if not (value.isascii() and value.isdecimal()) or not 1 <= int(value[:11]) <= MAX_NUMBER:
+        if not 1 <= small_number(value) <= MAX_NUMBER:
             line.fail(f"{line.spelled}: {quoted(value)} is not a number of sources")
         return int(value)
     return seconds_of(value, line)

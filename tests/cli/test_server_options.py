@@ -91,7 +91,7 @@ def test_the_connection_of_a_test_adds_up() -> None:
     facts = options.connection
     assert facts[:6] == ("root", "a.example", "192.0.2.1", "::1", 22, "v")
     assert not facts.invalid_user
-    assert IDENTIFICATION == f"SSH-2.0-{facts.version}".encode()
+    assert f"SSH-2.0-{facts.version}".encode() == IDENTIFICATION
     assert callable(facts.groups)
     assert "root" in facts.groups()
     assert parse(["-C", "invalid-user,", "-C", ""]).connection == MatchFacts(
@@ -187,7 +187,7 @@ def test_what_is_printed_can_be_read_and_is_printed_again(tmp_path: Path) -> Non
     lines = dump(tmp_path, "HostKey /k\nMaxStartups 1:2:3\nMaxStartups 8:16:32\n")
     assert "maxstartups 1:2:3" in lines
     assert dump(tmp_path, "\n".join(lines)) == lines
-    assert next(effective_lines(read_server_config(None))) == "port 22"
+    assert "port 22" in list(effective_lines(read_server_config(None)))
 
 
 def test_the_folder_is_where_the_user_keeps_configurations(

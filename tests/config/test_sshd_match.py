@@ -96,6 +96,7 @@ def test_an_unknown_user_can_have_his_block(tmp_path: Path) -> None:
         ("localport 22,23", "'22,23' is not a port"),
         ("localport 65536", "'65536' is not a port"),
         ("localport 99999999999999999999", "is not a port"),
+        (f"localport {'0' * 5000}", "is not a port"),
     ],
 )
 def test_a_mistake_in_a_match_line_is_named_when_the_file_is_read(

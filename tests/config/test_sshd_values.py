@@ -10,6 +10,7 @@ import pytest
 from sshkit.config.parser import COMMAND_LINE
 from sshkit.config.sshd_addresses import AddressList, InvalidAddress
 from sshkit.config.sshd_config import ConfigErrors, ServerOptions, read_server_config
+from sshkit.config.sshd_keywords import KEYWORDS
 from sshkit.config.sshd_values import MetricsAddress, PenaltyTimes
 from sshkit.config.values import RekeyLimit
 from sshkit.server import penalties
@@ -216,6 +217,14 @@ def test_a_mistake_is_named(line: str, cause: str) -> None:
         read(line)
     assert len(caught.value.errors) == 1
     assert re.search(cause, str(caught.value).removeprefix("command line: "))
+
+
+@pytest.mark.parametrize("keyword", sorted(KEYWORDS))
+def test_r18_numbers_without_end_are_mistakes_or_words(keyword: str) -> None:
+    for form in ("{}", "h:{}", "1:{}", "crash:{}", "max-sources4:{}", "::/{}", "a=1{}", "{}h"):
+        for digits in ("0" * 5000, "9" * 5000):
+            options = read_server_config(None, [f"{keyword} {form.format(digits)}"])
+            assert len(options.errors) <= 1
 
 
 def test_penalties_are_those_that_the_server_gives() -> None:
