@@ -3,8 +3,8 @@
     python examples/bastion.py 127.0.0.1:2222 HOST_KEY AUTHORIZED_KEYS CLIENT_KEY 'db*' 'web?.internal'
 
 The bastion logs in at the targets with CLIENT_KEY and checks their keys by ~/.ssh/known_hosts.  Terminals,
-sftp, scp and git work as they would at the target.  ``ssh -J bastion ann@db1`` works too, to port 22 of the
-same hosts.
+sftp, scp and git work as they would at the target.  From OpenSSH 10.0 on say ann%%db1, or ann+db1
+anywhere.  ``ssh -J bastion ann@db1`` works too, to port 22 of the same hosts.
 """
 
 import sys

@@ -51,11 +51,15 @@ class Target(NamedTuple):
     port: int | None  #: None: the usual one
 
 
-def target_of(name: str, hosts: Sequence[str], separator: str = "%") -> Target:
+def target_of(name: str, hosts: Sequence[str], separators: str = "%+") -> Target:
     """Split a user name ``user%host`` or ``user%host%port``; raises BastionRefused.
+
+    The first of `separators` that is in the name counts: OpenSSH's client from 10.0 on takes "%" for a token
+    of its own (there it is ``user%%host``), so that ``user+host`` is easier.
 
     `hosts` are patterns with * and ? of which one has to match: a bastion is for hosts that are named.
     """
+    separator = next((mark for mark in separators if mark in name), separators[0])
     words = name.split(separator)
     if not 2 <= len(words) <= 3:
         raise BastionRefused(f"log in as user{separator}host")

@@ -13,6 +13,7 @@ import sshkit
 from sshkit.blocking import BlockingServer
 from sshkit.server.bastion import BastionRefused, Bridge, Target, forward_sessions, target_of
 from sshkit.server.middleware import chain, logging
+from tests.interop.peers import BACKPORTS
 from tests.peers import RealSshd
 from tests.server.test_serve import HOST_KEY, KEY, World
 
@@ -327,7 +328,9 @@ def test_r39_names_that_are_no_user_and_host_are_refused(name: str) -> None:
 
 def test_a_user_name_has_user_host_and_port() -> None:
     assert target_of("ann%DB.example", HOSTS) == Target("ann", "db.example", None)
-    assert target_of("a.b+db.example+2222", HOSTS, "+") == Target("a.b", "db.example", 2222)
+    assert target_of("a.b+db.example+2222", HOSTS) == Target("a.b", "db.example", 2222)
+    assert target_of("a+b%db.example", HOSTS) == Target("a+b", "db.example", None)
+    assert target_of("a%b:db.example", HOSTS, ":") == Target("a%b", "db.example", None)
 
 
 def test_r30_what_a_target_says_out_of_order_reaches_the_client_only_where_it_means_something() -> None:
@@ -418,6 +421,11 @@ def sshd(tmp_path: Path) -> Iterator[RealSshd]:
         yield server
 
 
+#: OpenSSH 10.0, where it is installed beside the system's.
+BACKPORT = BACKPORTS / "usr" / "bin" / "ssh"
+SSH = ["ssh", *([str(BACKPORT)] if BACKPORT.exists() else [])]
+
+
 @pytest.fixture
 def bastion(sshd: RealSshd, tmp_path: Path) -> Iterator[tuple[BlockingServer, list[str]]]:
     write_private_key(tmp_path / "key", KEY.to_openssh(random_bytes=os.urandom))
@@ -438,13 +446,23 @@ def bastion(sshd: RealSshd, tmp_path: Path) -> Iterator[tuple[BlockingServer, li
             "-F", "none", "-i", str(tmp_path / "key"), "-o", "StrictHostKeyChecking=accept-new",
             "-o", f"UserKnownHostsFile={tmp_path / 'known'}", "-o", "IdentitiesOnly=yes",
             "-o", "IdentityAgent=none", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR",
-            "-o", "User=root%127.0.0.1",
+            "-o", "User=root+127.0.0.1",
         ]  # fmt: skip
         yield server, [*options, "-o", f"Port={server.address[1]}"]
 
 
 def run(*words: Any, input: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(list(words), input=input, capture_output=True, timeout=30, check=False)
+
+
+@pytest.mark.peer("sshd")
+@pytest.mark.parametrize("ssh", SSH)
+@pytest.mark.parametrize("user", ["root%%127.0.0.1", "root+127.0.0.1"])
+def test_every_ssh_can_say_where_to(bastion: Any, ssh: str, user: str) -> None:
+    if int(run(ssh, "-V").stderr.partition(b"OpenSSH_")[2].partition(b".")[0]) < 10:  # without tokens
+        user = user.replace("%%", "%")
+    result = run(ssh, "-o", f"User={user}", *bastion[1], "127.0.0.1", "echo $0; exit 6")
+    assert (result.returncode, result.stderr) == (6, b"")
 
 
 @pytest.mark.peer("sshd")
