@@ -8,13 +8,12 @@ the reading.
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sshkit_keys.text import printable
 
+from sshkit.client.output import Output
 from sshkit.deferred import Deferred, Failure
-from sshkit.reactor.transports.ends import WriteEnd
-from sshkit.reactor.transports.stdio import unblocked
 from sshkit.ssh.channels.agent import REQUEST as AGENT_REQUEST
 from sshkit.ssh.channels.session import (
     BREAK_LENGTH,
@@ -43,10 +42,6 @@ if TYPE_CHECKING:
     from .local_terminal import LocalTerminal
     from .log import Log
 
-#: Output that may wait for whoever reads ours before the channel is stopped: several turns' worth, so that
-#: a reader that is only scheduled later does not make the window shrink.
-HIGH_MARK = 1024 * 1024
-LOW_MARK = 256 * 1024
 #: What is typed on a terminal is read on while the network stands still, so that an escape is heard.
 MAX_TYPED = 1024 * 1024
 END_OF_TYPING = b"\x04"  #: Ctrl-D
@@ -109,7 +104,7 @@ class ClientSession(ChannelProtocol):
         self._channel: Channel | None = None
         self._input: LocalInput | None = None
         self._keys: KeystrokeTiming | None = None
-        self._outputs: tuple[Output, Output] | None = None
+        self._outputs: tuple[Output | None, Output | None] = (None, None)
         self._error: BaseException | None = None
         self.exit_status: int | None = None
         self.exit_signal: str | None = None
@@ -143,13 +138,15 @@ class ClientSession(ChannelProtocol):
 
     def data_received(self, data: memoryview) -> None:
         """Write it to standard output."""
-        if self._outputs is not None:
-            self._outputs[0].write(data)
+        output = self._outputs[0]
+        if output is not None:
+            output.write(data)
 
     def extended_data_received(self, kind: int, data: memoryview) -> None:
         """Write it to standard error."""
-        if kind == EXTENDED_DATA_STDERR and self._outputs is not None:
-            self._outputs[1].write(data)
+        output = self._outputs[1]
+        if output is not None and kind == EXTENDED_DATA_STDERR:
+            output.write(data)
 
     def request_received(self, kind: str, body: bytes) -> bool:
         """Note how the command ended."""
@@ -183,8 +180,9 @@ class ClientSession(ChannelProtocol):
         self._error = error
         self._channel = None
         self._stop_input()
-        for output in self._outputs or ():
-            output.finish(self._maybe_finished)
+        for output in self._outputs:
+            if output is not None:
+                output.finish(self._maybe_finished)
         self._maybe_finished()
 
     # Called by the command.
@@ -228,17 +226,21 @@ class ClientSession(ChannelProtocol):
     def close(self) -> None:
         """Give the descriptors back; what was not written is lost."""
         self._stop_input()
-        for output in self._outputs or ():
-            output.close()
+        for output in self._outputs:
+            if output is not None:
+                output.close()
 
     # Inside.
 
     def _join(self, channel: "Channel") -> None:
         self._channel = channel
-        self._outputs = (
-            Output(self._reactor, 1, self._output_full, self._output_room, self._output_gone),
-            Output(self._reactor, 2, self._output_full, self._output_room, self._output_gone),
-        )
+        self._outputs = (self._output(1, self._output_gone), self._output(2, self._output_changed))
+
+    def _output(self, fd: int, gone: Callable[[], object]) -> Output | None:
+        try:
+            return Output(self._reactor, fd, self._output_changed, gone)
+        except OSError:  # closed before we were started: what would go there is dropped
+            return None
 
     def _start_input(self, channel: "Channel") -> None:
         if self._plan.input:
@@ -340,23 +342,24 @@ class ClientSession(ChannelProtocol):
             self._input.close()
             self._input = None
 
-    def _output_full(self) -> None:
-        if self._channel is not None:
-            self._channel.pause_reading()
+    def _output_changed(self) -> None:
+        """Read on while neither output is full."""
+        channel = self._channel
+        if channel is None:
+            return
+        if any(output is not None and output.full for output in self._outputs):
+            channel.pause_reading()
+        else:
+            channel.resume_reading()
 
-    def _output_room(self) -> None:
-        outputs = self._outputs
-        if self._channel is not None and outputs is not None and not any(output.full for output in outputs):
-            self._channel.resume_reading()
-
-    def _output_gone(self, fd: int) -> None:
+    def _output_gone(self) -> None:
         """Whoever read our output has gone: tell the command, and drop what else it writes."""
-        if self._channel is not None and fd == 1:
+        if self._channel is not None:
             self._channel.notify("eow@openssh.com")
-        self._output_room()
+        self._output_changed()
 
     def _maybe_finished(self) -> None:
-        if self._channel is None and not any(output.busy for output in self._outputs or ()):
+        if self._channel is None and not any(output is not None and output.busy for output in self._outputs):
             self._finish(self._error)
 
     def _finish(self, error: BaseException | None) -> None:
@@ -378,79 +381,3 @@ class DirectSession(ClientSession):
         self._join(channel)
         self.exit_status = 0
         self._start_input(channel)
-
-
-class Output:
-    """One of our descriptors for output, with what waits to be written to it."""
-
-    __slots__ = ("_end", "_flushed", "_gone", "_number", "_on_full", "_on_room", "_restore", "full")
-
-    def __init__(
-        self,
-        reactor: "ReactorCore",
-        number: int,
-        on_full: Callable[[], None],
-        on_room: Callable[[], None],
-        gone: Callable[[int], None],
-    ) -> None:
-        self._number = number
-        self._on_full = on_full
-        self._on_room = on_room
-        self._gone = gone
-        self._flushed: Callable[[], None] = _nothing
-        self._restore: Callable[[], None] = _nothing
-        self._end: WriteEnd | None = None
-        self.full = False
-        try:
-            fd, self._restore = unblocked(number, os.O_WRONLY)
-        except OSError:  # closed before we were started
-            return
-        self._end = WriteEnd(reactor, fd, self)
-        self._end.set_marks(HIGH_MARK, LOW_MARK)
-
-    @property
-    def busy(self) -> bool:
-        """Something waits to be written."""
-        return self._end is not None
-
-    def write(self, data: memoryview) -> None:
-        """Write; drop what nobody reads."""
-        if self._end is not None:
-            self._end.write(data)
-
-    def finish(self, flushed: Callable[[], None]) -> None:
-        """Call `flushed` when everything is written."""
-        self._flushed = flushed
-        if self._end is not None:
-            self._end.close_when_flushed()
-
-    def close(self) -> None:
-        """Drop what waits."""
-        end, self._end = self._end, None
-        if end is not None:
-            end.close()
-        self._restore()
-
-    # Called by the end.
-
-    def end_full(self) -> None:
-        self.full = True
-        self._on_full()
-
-    def end_room(self) -> None:
-        self.full = False
-        self._on_room()
-
-    def end_flushed(self) -> None:
-        self.close()
-        self._flushed()
-
-    def end_broken(self, error: OSError) -> None:
-        self.full = False
-        self.close()
-        self._gone(self._number)
-        self._flushed()
-
-
-def _nothing(*_: Any) -> None:
-    """Nobody waits."""

@@ -20,9 +20,10 @@ from sshkit_cli.log import Log
 from sshkit_cli.options import parse
 from sshkit_cli.prompts import Prompter, TerminalQuestion
 from sshkit_cli.questions import Questions
-from sshkit_cli.session import HIGH_MARK, ClientSession, Output, Plan
+from sshkit_cli.session import ClientSession, Plan
 from sshkit_keys.errors import SSHKitError
 
+from sshkit.client.output import HIGH_MARK
 from sshkit.deferred import Deferred, succeed
 from sshkit.reactor.engines.native import NativeReactor
 from sshkit.ssh.channels.session import ExitStatus
@@ -229,15 +230,20 @@ def test_a_reading_that_would_block_is_tried_again(reactor: NativeReactor, pipe:
 # Standard output and the session.
 
 
-def test_an_output_that_was_closed_before_drops_what_it_gets(reactor: NativeReactor) -> None:
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-    os.close(write_end)
-    output = Output(reactor, write_end, lambda: None, lambda: None, lambda fd: None)
-    output.write(memoryview(b"lost"))
-    output.finish(lambda: None)
-    assert not output.busy
-    output.close()
+def test_a_command_whose_output_was_closed_before_goes_on_without_it(
+    reactor: NativeReactor, tmp_path: Path
+) -> None:
+    saved = os.dup(1)
+    os.close(1)
+    try:
+        session, _ = session_on(reactor, tmp_path)
+        session.data_received(memoryview(b"lost"))
+        session.channel_closed(None)
+        reactor.run_until(session.finished)
+        session.close()
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 class FakeChannel:
@@ -284,9 +290,8 @@ def test_a_session_without_input_sends_the_end_at_once(reactor: NativeReactor, t
     session.request_received("eow@openssh.com", b"")
     session._typed(memoryview(b"late"))
     session._input_ended()
-    session._output_full()
-    session._output_room()
-    session._output_gone(1)
+    session._output_changed()
+    session._output_gone()
     session.close()
     assert channel.calls == ["request", "write_eof", "notify", "write_eof"]
 

@@ -7,7 +7,8 @@ typed, written and resized is our business, and so are escapes.
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sshkit.client.sharing.descriptors import Input, Output, core_of
+from sshkit.client.output import Output
+from sshkit.client.sharing.descriptors import Input, core_of
 from sshkit.deferred import Failure
 from sshkit.ssh.channels.session import (
     EnvRequest,
