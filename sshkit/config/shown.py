@@ -12,12 +12,16 @@ from .forwards import Endpoint
 from .service_classes import SERVICE_CLASSES
 from .values import LOG_LEVELS, RekeyLimit
 
+#: Characters of one word, and of one list of words, that are shown.
+MAX_WORD = 4096
+MAX_LIST = 65536
+
 
 def shown_value(keyword: str, value: Any) -> str:
     """Return the value of a keyword (in lower case) as a configuration file would have it."""
     special = _SPECIAL.get(keyword)
     if special is not None:
-        return str(special(value))
+        return printable(str(special(value)), MAX_LIST)
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -26,7 +30,7 @@ def shown_value(keyword: str, value: Any) -> str:
         return str(value)
     if isinstance(value, tuple):
         return " ".join(_word(part) for part in value) or "none"
-    return printable(str(value), 4096)
+    return printable(str(value), MAX_WORD)
 
 
 def shown_character(character: int) -> str:
@@ -36,10 +40,11 @@ def shown_character(character: int) -> str:
 
 def _word(part: Any) -> str:
     if isinstance(part, Endpoint):
-        return f"{part.host}:{part.port or '*'}"
+        host = printable(str(part.host), MAX_WORD)
+        return f"{f'[{host}]' if ':' in host else host}:{part.port or '*'}"
     if isinstance(part, tuple):
-        return "=".join(str(each) for each in part)
-    return printable(str(part), 4096)
+        return "=".join(printable(str(each), MAX_WORD) for each in part)
+    return printable(str(part), MAX_WORD)
 
 
 def _escape(value: int | None) -> str:
