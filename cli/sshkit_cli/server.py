@@ -17,10 +17,9 @@ from sshkit_cli.server_options import USAGE, Options, UsageError, parse
 
 if TYPE_CHECKING:
     from sshkit.config.sshd_config import ServerOptions
-    from sshkit.server.configured import Plan
-    from sshkit.server.daemon import Detached
+    from sshkit.server.configured import LoadKeys, Plan
+    from sshkit.server.daemon import Daemon, Detached, Planned
     from sshkit.server.event_log import EventLog
-    from sshkit.server.server import Server
 
 FAILED = 255
 #: Where a server without any configuration listens.
@@ -51,31 +50,64 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: Options) -> int:
-    from sshkit.config.sshd_config import read_server_config
-    from sshkit.server.accounts import own_account
-    from sshkit.server.configured import Planner
-
-    path = options.config_file or config_path()
-    configuration = read_server_config(path, options.overrides)
-    if path is None:
-        _set_own_defaults(configuration)
+    configuration = _read(options)
     if options.dump_only:
         configuration.check()
-        from sshkit_cli.server_dump import effective_lines
-
-        print("\n".join(effective_lines(configuration)))
+        _dump(options, configuration)
         return 0
+    if options.test or options.dump:
+        _plan(options, configuration)
+        if options.dump:
+            _dump(options, configuration)
+        return 0
+    return _serve(options, _planned(options, configuration))
+
+
+def _read(options: Options) -> "ServerOptions":
+    """Read the configuration; root has sshd's own defaults."""
+    from sshkit.config.sshd_config import read_server_config
+    from sshkit.config.sshd_keywords import OWN_DEFAULTS
+
+    path = options.config_file or config_path()
+    defaults = OWN_DEFAULTS if os.geteuid() or path is None else None
+    configuration = read_server_config(path, options.overrides, defaults)
+    if path is None:
+        _set_own_defaults(configuration)
+    return configuration
+
+
+def _plan(options: Options, configuration: "ServerOptions", load_keys: "LoadKeys | None" = None) -> "Plan":
+    from sshkit.server import configured
+    from sshkit.server.accounts import own_account
+
     own_key = None
     if not configuration.host_keys.value and not configuration.errors:
         own_key = make_own_key(own_folder())
-    plan = Planner(configuration, own_account()).make(own_key)
-    if options.test or options.dump:
-        if options.dump:
-            from sshkit_cli.server_dump import effective_lines
+    account = own_account() if os.geteuid() else None
+    return configured.Planner(configuration, account, load_keys or configured.load_keys).make(own_key)
 
-            print("\n".join(effective_lines(configuration)))
-        return 0
-    return _serve(options, plan)
+
+def _planned(options: Options, configuration: "ServerOptions") -> "Planned":
+    """Plan a server that is to run: where root runs it, a process of its own holds the host keys."""
+    from sshkit.server.daemon import Planned
+
+    if os.geteuid():
+        return Planned(_plan(options, configuration), None)
+    from sshkit.server.workers.key_holder import KeyHolder
+    from sshkit.server.workers.supervisor import unprivileged
+
+    holder = KeyHolder(unprivileged())
+    try:
+        return Planned(_plan(options, configuration, holder.load), holder)
+    except BaseException:
+        holder.close()
+        raise
+
+
+def _dump(options: Options, configuration: "ServerOptions") -> None:
+    from sshkit_cli.server_dump import dumped
+
+    print(dumped(options, configuration))
 
 
 def _set_own_defaults(configuration: "ServerOptions") -> None:
@@ -89,10 +121,11 @@ def _set_own_defaults(configuration: "ServerOptions") -> None:
         configuration.ports = Setting((port,))
 
 
-def _serve(options: Options, plan: "Plan") -> int:
+def _serve(options: Options, planned: "Planned") -> int:
     from sshkit.server.daemon import Daemon, PidFile, detach
     from sshkit.server.event_log import catch_library_logs
 
+    plan = planned.plan
     configuration = plan.options
     background = not (options.foreground or options.debug or options.inetd)
     log_file = -1
@@ -108,9 +141,9 @@ def _serve(options: Options, plan: "Plan") -> int:
         log("verbose", note)
     pid_file: PidFile | None = None
 
-    def ready(server: "Server") -> None:
+    def ready(daemon: Daemon) -> None:
         nonlocal pid_file
-        text = _ready_line(plan, server)
+        text = _ready_line(plan, daemon)
         if pid_path is not None and not options.debug:
             try:
                 pid_file = PidFile(pid_path)
@@ -123,8 +156,17 @@ def _serve(options: Options, plan: "Plan") -> int:
         elif not options.quiet:
             print(f"sshkit-server: {text}", file=sys.stderr, flush=True)
 
+    def replan() -> "Planned":
+        return _planned(options, _read(options))
+
     try:
-        daemon = Daemon(plan, log, once=bool(options.debug))
+        daemon = Daemon(
+            planned,
+            log,
+            replan=replan,
+            once=bool(options.debug),
+            log_descriptors=(log_file,) if log_file >= 0 else (),
+        )
         if options.inetd:
             daemon.serve_descriptors()
         else:
@@ -164,15 +206,15 @@ def _open_log(
     return EventLog(configuration.log_level.value, sink)
 
 
-def _ready_line(plan: "Plan", server: "Server") -> str:
+def _ready_line(plan: "Plan", daemon: "Daemon") -> str:
     """Return the one line that tells how to reach the server."""
-    addresses = [address for listener in server.listeners for address in listener.addresses]
+    addresses = daemon.addresses
     places = ", ".join(f"{address[0]} port {address[1]}" for address in addresses)
     fingerprints = " ".join(f"{key.public.label} {key.public.fingerprint()}" for key in plan.host_keys)
     host, port = addresses[0][:2]
     if host in ("0.0.0.0", "::"):
         host = "localhost"
-    name = printable(plan.account.name)
+    name = printable(plan.account.name if plan.account is not None else "root")
     return f"listening on {places}; host key {fingerprints}; connect with: ssh -p {port} {name}@{host}"
 
 

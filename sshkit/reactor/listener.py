@@ -128,7 +128,18 @@ class Listener:
             self._reactor.set_interest(acceptor.sock.fileno(), acceptor, interest)
 
     def accepted(self, sock: socket.socket, address: Any) -> None:
-        """Make a transport of a new connection; a factory or protocol that fails harms only this one."""
+        """Make a transport of a new connection; a factory or protocol that fails harms only this one.
+
+        A factory with a method ``take_socket(sock, address)`` gets the socket itself: it hands it on.
+        """
+        take = getattr(self._factory, "take_socket", None)
+        if take is not None:
+            try:
+                take(sock, address)
+            except Exception as error:
+                sock.close()
+                self._reactor.report("the taker of a listener's sockets failed", error)
+            return
         try:
             protocol = self._factory()
         except Exception as error:

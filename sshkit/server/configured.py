@@ -5,6 +5,7 @@ Called by the command sshkit-server, which reads the files.  Every mistake is fo
 into the terms of his login, each combination of blocks once.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,6 +51,12 @@ class Plan(NamedTuple):
     users: SystemUsers
     places: "list[ListenPlace]"
     options: "ServerOptions"
+
+    @property
+    def workers(self) -> int:
+        """How many processes serve."""
+        number = self.options.workers.value
+        return number or os.cpu_count() or 1
 
     def sessions(self, reactor: "Reactor") -> LoginSessions:
         """Return what starts the programs."""

@@ -4,7 +4,7 @@ It owns the transport layer and the policy of the login, and decides which chann
 gets.  `Server` makes it and lends it what all its connections share.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sshkit_keys.text import printable
 
@@ -21,6 +21,8 @@ from sshkit.ssh.errors import ChannelOpenFailed, RemoteProtocolError
 from sshkit.ssh.transport.layer import TransportLayer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sshkit_keys import PublicKey
 
     from sshkit.server.forwards import ServerForwards
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from sshkit.server.users import Logins
     from sshkit.ssh.connection.channel import Channel
     from sshkit.ssh.connection.protocol import ChannelProtocol
+    from sshkit.ssh.transport.exchange import HostSigner
 
 FORWARD_REQUESTS = frozenset(
     (
@@ -73,16 +76,8 @@ class ServerConnection:
         self._sessions_over = False
         self._seen = 0  # bytes in both directions when it was last looked at
         self.settings = settings = server.settings  #: what holds for this client
-        self.policy = LoginPolicy(self, server.users.for_connection(self))
-        self.layer = TransportLayer(
-            self,
-            server.clock,
-            server.random_bytes,
-            algorithms=settings.algorithms,
-            host_keys=server.host_keys,
-            rekey_limits=settings.rekey_limits,
-            identification=server.identification,
-        )
+        self.policy = self.make_policy()
+        self.layer = self.make_layer()
         self.layer.our_extensions = ((HOST_BOUND_EXTENSION, "0"),)
         self._grace = None
         if settings.grace_time:
@@ -90,6 +85,29 @@ class ServerConnection:
 
     def __repr__(self) -> str:
         return f"<ServerConnection {self.user or 'not logged in'} from {self.source}>"
+
+    # What other kinds of connections make otherwise.
+
+    def make_policy(self) -> Any:
+        """Return who decides about the login."""
+        return LoginPolicy(self, self.server.users.for_connection(self))
+
+    def host_keys(self) -> "Mapping[str, HostSigner]":
+        """Return the host keys by their signature algorithms."""
+        return self.server.host_keys
+
+    def make_layer(self) -> TransportLayer:
+        """Return the transport layer."""
+        server, settings = self.server, self.settings
+        return TransportLayer(
+            self,
+            server.clock,
+            server.random_bytes,
+            algorithms=settings.algorithms,
+            host_keys=self.host_keys(),
+            rekey_limits=settings.rekey_limits,
+            identification=server.identification,
+        )
 
     @property
     def user(self) -> str:
@@ -167,7 +185,8 @@ class ServerConnection:
     @property
     def users(self) -> "Logins":
         """Who answers for this connection."""
-        return self.policy.users
+        users: Logins = self.policy.users
+        return users
 
     def log(self, level: str, text: str, error: BaseException | None = None) -> None:
         """Log one event of this connection."""
@@ -178,9 +197,7 @@ class ServerConnection:
         self.server.login_failed(self, user, method)
 
     def granted(self, grant: Grant) -> None:
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
+        self.end_grace()
         self.grant = grant
         self.settings = settings = self.policy.settings
         self._connection = Connection(self.layer, self)
@@ -233,6 +250,12 @@ class ServerConnection:
 
             self._forwards = ServerForwards(self, connection, policy)
         return self._forwards
+
+    def end_grace(self) -> None:
+        """Have no end of patience any more: he is let in."""
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
 
     def _grace_over(self) -> None:
         seconds = self.settings.grace_time

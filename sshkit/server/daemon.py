@@ -1,7 +1,11 @@
 """Running a planned server: in the foreground, in the background, or for one connection that is here already.
 
 Called by the command sshkit-server, on the native engine.  `detach` must come before any reactor exists;
-the parent waits until the daemon listens, so that its exit status tells whether it does.
+the parent waits until the daemon listens, so that its exit status tells whether it does.  What serves are the
+workers of `sshkit.server.workers`; this process listens, and obeys signals:
+
+SIGTERM takes no more connections, and ends with the last session; a second one, or SIGINT, ends them all.
+SIGHUP reads the configuration again; one with mistakes changes nothing.
 """
 
 import os
@@ -11,56 +15,92 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from sshkit_keys.errors import SSHKitError
 
 from sshkit.deferred import Deferred, Failure, gather
-from sshkit.server.server import Server, listen
+from sshkit.server.workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from sshkit.interfaces import Reactor
+    from sshkit.config.sshd_config import ListenPlace
+    from sshkit.interfaces import Listener, Reactor
     from sshkit.server.configured import Plan
     from sshkit.server.event_log import EventLog
+    from sshkit.server.workers.key_holder import KeyHolder
 
 
 class CannotListen(SSHKitError):
     """An address to listen at is not to be had."""
 
 
+class Planned:
+    """A plan, and the process that holds its host keys where there is one."""
+
+    __slots__ = ("holder", "plan")
+
+    def __init__(self, plan: "Plan", holder: "KeyHolder | None") -> None:
+        self.plan = plan
+        self.holder = holder
+
+
+#: Reads the configuration again; raises ConfigErrors or OSError.
+Replan = Callable[[], Planned]
+
+
 class Daemon:
     """One server and the signals that end it."""
 
-    def __init__(self, plan: "Plan", log: "EventLog", *, once: bool = False) -> None:
+    def __init__(
+        self,
+        planned: Planned,
+        log: "EventLog",
+        *,
+        replan: Replan | None = None,
+        once: bool = False,
+        log_descriptors: tuple[int, ...] = (),
+    ) -> None:
         from sshkit.reactor.engines import new_reactor
-
-        self.plan = plan
-        self.log = log
-        self._once = once
-        self._failure: Failure | None = None
-        self._ready: Callable[[Server], object] = _nothing
-        self.reactor = cast("Reactor", new_reactor("native"))
-        self.server = Server(
-            self.reactor,
-            host_keys=plan.host_keys,
-            users=plan.users,
-            start_program=plan.sessions(self.reactor),
-            settings=plan.settings,
-            log=log,
-        )
-        self.signal: int | None = None  #: what ended it
-
-    def listen_and_run(self, ready: Callable[[Server], object]) -> None:
-        """Listen, call `ready(server)`, and serve until a signal; raises CannotListen."""
         from sshkit.server.preload import preload
+        from sshkit.server.systemd import Notifier
 
         preload()
+        self.log = log
+        self._planned = planned
+        self._replan = replan
+        self._once = once
+        self._failure: Failure | None = None
+        self._ready: Callable[[Daemon], object] = _nothing
+        self._listeners: dict[tuple[str, int], Listener] = {}
+        self._notifier = Notifier()
+        self.reactor = cast("Reactor", new_reactor("native"))
+        if planned.holder is not None:
+            planned.holder.attach(self.reactor)
+        self.supervisor = Supervisor(self.reactor, planned.plan, log, log_descriptors=log_descriptors)
+        self.signal: int | None = None  #: what ended it
+
+    @property
+    def plan(self) -> "Plan":
+        """What is in force."""
+        return self._planned.plan
+
+    @property
+    def addresses(self) -> list[Any]:
+        """Where the server listens."""
+        return [address for listener in self._listeners.values() for address in listener.addresses]
+
+    def listen_and_run(self, ready: "Callable[[Daemon], object]") -> None:
+        """Listen, call `ready(daemon)`, and serve until a signal; raises CannotListen."""
         self._ready = ready
-        self._run(self._listen)
+        self._run(self._begin)
 
     def serve_descriptors(self, read_fd: int = 0, write_fd: int = 1) -> None:
         """Serve the one connection on a socket, or on two pipes, until it ends."""
         self._run(lambda: self._adopt(read_fd, write_fd))
 
     def _run(self, start: Callable[[], object]) -> None:
+        import gc
         from signal import SIGHUP, SIGINT, SIGTERM
 
         reactor = self.reactor
+        # What is here now stays as it is in every process that is made of this one.
+        gc.collect()
+        gc.freeze()
         try:
             for number in (SIGTERM, SIGINT):
                 reactor.add_signal_handler(number, lambda number=number: self._end(number))  # type: ignore[misc]
@@ -69,61 +109,157 @@ class Daemon:
             reactor.run()
         finally:
             reactor.close()
+            if self._planned.holder is not None:
+                self._planned.holder.close()
         if self._failure is not None:
             self._failure.raise_exception()
 
-    def _listen(self) -> None:
-        family = _family(self.plan.options.address_family.value)
+    # The start.
+
+    def _begin(self) -> None:
+        """Listen first: a port that is not to be had is told before anything else is begun."""
+        self._listen(self.plan.places).add_callbacks(self._listening, self._failed)
+
+    def _listen(self, places: "list[ListenPlace]") -> "Deferred[Any]":
         waits: list[Deferred[Any]] = []
-        if self._once:
-            make = self.server.make_protocol
-            self.server.make_protocol = lambda: self._one_only(make())  # type: ignore[method-assign]
-        for host, port, _ in self.plan.places:
-            opening = listen(self.server, host, port, self.reactor, family)
-            waits.append(opening.add_errback(_name_place, host, port))
-        gather(*waits).add_callbacks(self._listening, self._failed)
+        family = _family(self.plan.options.address_family.value)
+        for host, port, _ in places:
+            opening = self.reactor.listen_tcp(host, port, cast("Any", Taker(self)), family=family)
+
+            def listening(listener: "Listener", key: tuple[str, int] = (host, port)) -> None:
+                listener.pause()
+                self._listeners[key] = listener
+                for address in listener.addresses:
+                    self.log("verbose", f"listening on {address[0]} port {address[1]}")
+
+            waits.append(opening.add_errback(_name_place, host, port).add_callback(listening))
+        return gather(*waits)
 
     def _listening(self, _: object) -> None:
-        for listener in self.server.listeners:
-            for address in listener.addresses:
-                self.log("verbose", f"listening on {address[0]} port {address[1]}")
-        self._ready(self.server)
-        self.server.wait_closed().add_callback(self._stop)
+        self.supervisor.start().add_callback(self._serving)
+        self.supervisor.wait_closed().add_callback(self._stop)
+
+    def _serving(self, _: object) -> None:
+        for listener in self._listeners.values():
+            listener.resume()
+        self._notifier.ready()
+        self._notifier.start_watchdog(self.reactor)
+        self._ready(self)
 
     def _failed(self, failure: Failure) -> None:
         self._failure = failure
         self.reactor.stop()
 
-    def _one_only(self, protocol: Any) -> Any:
-        self.reactor.call_soon(self.server.stop_listening)
-        return protocol
+    def taken(self) -> None:
+        """Note that a connection has come: with -d it is the only one."""
+        if self._once:
+            self.reactor.call_soon(self._drain)
 
     def _adopt(self, read_fd: int, write_fd: int) -> None:
-        import socket
         import stat
 
-        server = self.server
-        if stat.S_ISSOCK(os.fstat(read_fd).st_mode):
-            self.reactor.adopt_socket(socket.socket(fileno=os.dup(read_fd)), server.make_protocol)
-        else:
-            self.reactor.open_pipes(server.make_protocol(), os.dup(read_fd), os.dup(write_fd))
-        server.stop_listening()
-        server.wait_closed().add_callback(self._stop)
+        fds = (read_fd,) if stat.S_ISSOCK(os.fstat(read_fd).st_mode) else (read_fd, write_fd)
+
+        def serve(_: object) -> None:
+            self.supervisor.adopt(*fds)
+            null = os.open(os.devnull, os.O_RDWR)
+            for fd in {read_fd, write_fd}:
+                os.dup2(null, fd)  # the worker has it now; its peer must see when that one closes it
+            os.close(null)
+            self.supervisor.drain_softly()
+
+        self.supervisor.start().add_callback(serve)
+        self.supervisor.wait_closed().add_callback(self._stop)
+
+    # The end.
+
+    def _drain(self) -> None:
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
+        self.supervisor.drain_softly()
 
     def _stop(self, _: object) -> None:
-        # Not at once: the last bytes of the last connection leave in the turns that are left.
         self.reactor.stop()
 
     def _end(self, number: int) -> None:
-        """End every connection; sessions get SIGHUP as their channels close."""
+        """Take no more connections; the second time, or with SIGINT, end those that are here."""
         import signal
 
-        self.signal = number
-        self.log("info", f"{signal.Signals(number).name}: the server ends")
-        self.server.close()
+        again, self.signal = self.signal is not None, number
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
+        self._notifier.stopping()
+        if again or number == signal.SIGINT:
+            self.log("info", f"{signal.Signals(number).name}: the server ends")
+            self.supervisor.end()
+        else:
+            self.log("info", f"{signal.Signals(number).name}: the server ends with its last session")
+            self.supervisor.drain()
+        if not self.supervisor.started:
+            self.reactor.stop()
+
+    # Another configuration.
 
     def _hung_up(self) -> None:
-        self.log("info", "SIGHUP: reading the configuration again is not supported yet; nothing changes")
+        if self._replan is None or self.signal is not None:
+            return
+        self._notifier.reloading()
+        try:
+            planned = self._replan()
+        except (SSHKitError, OSError) as error:
+            for line in str(error).splitlines():
+                self.log("error", f"the configuration was not read again: {line}")
+            self._notifier.ready("the configuration has mistakes; the one before is in force")
+            return
+        if planned.holder is not None:
+            planned.holder.attach(self.reactor)
+        wanted = {(host, port): place for place in planned.plan.places for host, port, _ in (place,)}
+        added = [place for key, place in wanted.items() if key not in self._listeners]
+        self._listen(added).add_callbacks(
+            lambda _: self._go_over(planned, set(wanted)), lambda failure: self._not_read(planned, failure)
+        )
+
+    def _not_read(self, planned: Planned, failure: Failure) -> None:
+        self.log("error", f"the configuration was not read again: {failure.exception}")
+        if planned.holder is not None:
+            planned.holder.close()
+        self._notifier.ready()
+
+    def _go_over(self, planned: Planned, wanted: set[tuple[str, int]]) -> None:
+        old, self._planned = self._planned, planned
+        for key in set(self._listeners) - wanted:
+            self._listeners.pop(key).close()
+
+        def done(_: object) -> None:
+            for listener in self._listeners.values():
+                listener.resume()
+            self.log("info", "the configuration was read again")
+            self._notifier.ready()
+            if old.holder is not None:
+                self.supervisor.wait_for(old.plan).add_callback(lambda _: _close(old))
+
+        self.supervisor.replace(planned.plan).add_callback(done)
+
+
+class Taker:
+    """What listeners have for a factory of protocols: it takes the sockets themselves."""
+
+    __slots__ = ("_daemon",)
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def take_socket(self, sock: Any, address: Any) -> None:
+        """Hand a connection on."""
+        self._daemon.supervisor.take_socket(sock, address)
+        self._daemon.taken()
+
+
+def _close(planned: Planned) -> None:
+    if planned.holder is not None:
+        planned.holder.close()
 
 
 def _family(name: str) -> int:
@@ -138,7 +274,7 @@ def _name_place(failure: Failure, host: str, port: int) -> NoReturn:
     raise CannotListen(f"{host or '*'} port {port}: {text}") from failure.exception
 
 
-def _nothing(server: Server) -> None:
+def _nothing(daemon: Daemon) -> None:
     """Nobody wants to know."""
 
 

@@ -32,7 +32,7 @@ class MaxStartups(NamedTuple):
 class Startups:
     """Counts the connections that are not logged in, in all and by source address."""
 
-    __slots__ = ("_blocks", "_by_source", "_limit", "_per_source", "_random_bytes", "count")
+    __slots__ = ("_blocks", "_by_source", "limit", "_per_source", "_random_bytes", "count")
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Startups:
         random_bytes: Callable[[int], bytes],
         blocks: tuple[int, int] = (32, 128),
     ) -> None:
-        self._limit = limit
+        self.limit = limit
         self._blocks = blocks
         self._per_source = per_source
         self._random_bytes = random_bytes
@@ -51,13 +51,13 @@ class Startups:
     @property
     def start(self) -> int:
         """The number from which on chance decides."""
-        return self._limit.start
+        return self.limit.start
 
     def refusal(self, source: str) -> str | None:
         """Return why a new connection from `source` may not start now, or None."""
         if self._per_source is not None and self._by_source.get(self._block(source), 0) >= self._per_source:
             return f"{self._per_source} connections of {source} are not logged in"
-        limit = self._limit
+        limit = self.limit
         if self.count < limit.start:
             return None
         if self.count < limit.full:

@@ -99,7 +99,11 @@ class Server:
 
     def make_protocol(self) -> Any:
         """Return the protocol for one accepted connection."""
-        return Arrival(self)
+        return Arrival(self, lambda: ServerConnection(self))
+
+    def refusal(self, source: str) -> str | None:
+        """Return why a connection from `source` is not taken now, or None."""
+        return "the server closes" if self.closing else self.startups.refusal(source)
 
     def close(self) -> Deferred[None]:
         """Stop listening and end every connection; fires when all have ended."""
@@ -184,21 +188,22 @@ class Server:
 class Arrival:
     """The first protocol of an accepted connection: refuses it, or hands it to a ServerConnection."""
 
-    __slots__ = ("_server",)
+    __slots__ = ("_make", "_server")
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, make: Callable[[], ServerConnection]) -> None:
         self._server = server
+        self._make = make
 
     def connection_made(self, transport: "Transport") -> None:
         server = self._server
         peer = transport.get_extra_info("peername")
         source = str(peer[0]) if isinstance(peer, tuple) and peer else "local"
-        refusal = server.startups.refusal(source)
-        if refusal is not None or server.closing:
-            server.log("info", f"{source}: refused: {refusal or 'the server closes'}")
+        refusal = server.refusal(source)
+        if refusal is not None:
+            server.log("info", f"{source}: refused: {refusal}")
             transport.abort()
             return
-        connection = ServerConnection(server)
+        connection = self._make()
         connection.source = source
         server.startups.begin(source)
         server.connections.add(connection)

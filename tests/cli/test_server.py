@@ -307,11 +307,11 @@ def test_t_is_silent_where_all_is_well(own_config: Place, capsys: pytest.Capture
 def test_t_names_every_mistake_with_file_and_line(
     own_config: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = own_config.config("NoSuch 1", "UsePAM yes", "Ciphers nosuch")
+    path = own_config.config("NoSuch 1", "UsePAM maybe", "Ciphers nosuch")
     assert main(["-t", "-f", str(path)]) == 255
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"sshkit-server: {path}:1: unknown keyword 'NoSuch'"
-    assert lines[1].startswith(f"sshkit-server: {path}:2: UsePAM: only 'no' is possible")
+    assert lines[1].startswith(f"sshkit-server: {path}:2: UsePAM: 'maybe' is none of yes, no")
     assert lines[2].startswith(f"sshkit-server: {path}:3: Ciphers: unknown cipher algorithm")
     assert len(lines) == 3
 
@@ -337,7 +337,7 @@ def test_capital_t_shows_what_is_in_force(own_config: Place, capsys: pytest.Capt
         "subsystem sftp /bin/sftp -x",
         "allowusers a",
         "allowusers b",
-        "rekeylimit 1073741824 none",
+        "rekeylimit 1073741824 0",
         "loglevel DEBUG",
         "listenaddress [::1]:7",
         "listenaddress 127.0.0.1:0",
@@ -346,7 +346,7 @@ def test_capital_t_shows_what_is_in_force(own_config: Place, capsys: pytest.Capt
         "banner none",
         "maxstartups 10:30:100",
         "passwordauthentication no",
-        "permitrootlogin prohibit-password",
+        "permitrootlogin without-password",
         "persourcenetblocksize 32:128",
         "port 0",
         "syslogfacility AUTH",
@@ -384,8 +384,8 @@ def test_a_log_that_cannot_be_opened_is_named(own_config: Place, capsys: pytest.
         (["-f"], "option -f requires argument"),
         (["extra"], "extra argument extra"),
         (["-4", "-6"], "only one of -4 and -6"),
-        (["-C", "user=x"], "option -C: Match blocks are not supported yet"),
-        (["-c", "cert"], "option -c: certificates of hosts"),
+        (["-C", "what=x"], "option -C: 'what=x' is none of user="),
+        (["-R"], "option -R: sshd calls itself with it"),
     ],
 )
 def test_a_wrong_command_line_shows_the_usage(

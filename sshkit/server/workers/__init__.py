@@ -1,0 +1,1 @@
+"""sshkit-server in several processes: with separated privileges, and on more than one core."""

@@ -1,0 +1,417 @@
+"""The monitor: it listens, counts, decides, and starts and restarts the processes that serve.
+
+Run by the command sshkit-server, as its first and only process with rights.  It hands each connection to the
+worker that has the fewest; limits and penalties are therefore those of the whole server.  It never reads a
+byte of a client's.  A reload starts new workers and lets the old ones finish what they have.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from sshkit_keys.text import printable
+
+from sshkit.deferred import Deferred
+from sshkit.server.limits import DropLog, Startups
+from sshkit.server.workers import messages
+from sshkit.server.workers.forking import fork
+from sshkit.server.workers.link import Link, LinkBroken, pair
+from sshkit.server.workers.monitor import LoginOwner, MonitoredLogin
+
+if TYPE_CHECKING:
+    from sshkit.interfaces import ExitStatus, Reactor
+    from sshkit.server.accounts import Account
+    from sshkit.server.configured import Plan
+    from sshkit.ssh.authentication.verdicts import Grant
+
+QUICK: Final = 1.0  #: seconds: a worker that lives less is started again with a pause
+LONGEST_PAUSE: Final = 10.0
+MAX_NUMBER: Final = 0xFFFFFFFF
+
+
+class Worker(LoginOwner):
+    """One worker, as the monitor has it."""
+
+    def __init__(self, supervisor: "Supervisor", plan: "Plan") -> None:
+        ours, theirs = pair()
+        self.supervisor = supervisor
+        self.plan = plan
+        self.logins: dict[int, MonitoredLogin] = {}
+        self.draining = False
+        self.ready = False
+        self.began = supervisor.reactor.seconds()
+        account, log = supervisor.worker_account, supervisor.log
+
+        def main() -> int:
+            from sshkit.server.workers.worker import run_worker
+
+            return run_worker(theirs, plan, log, account)
+
+        self.pid = fork(main, (theirs.fileno(), *supervisor.log_descriptors), "worker")
+        theirs.close()
+        self.link = Link(supervisor.reactor, ours, self._received, self._ended)
+
+    def serve(self, number: int, places: tuple[str, int, str, int], *fds: int) -> None:
+        """Hand a connection over."""
+        self.logins[number] = MonitoredLogin(number, places, self.plan, self)
+        self.link.send(messages.NewConnection(number).encode(), fds)
+
+    def drain(self, now: bool = False) -> None:
+        """Give it no more connections, and let it end with its last one."""
+        if not self.draining or now:
+            self.draining = True
+            self.link.send(messages.Drain(now).encode())
+
+    # The owner of its logins.
+
+    def log(self, level: str, text: str, error: BaseException | None = None) -> None:
+        self.supervisor.log(level, text, error)
+
+    def login_failed(self, login: MonitoredLogin, user: str, method: str) -> None:
+        self.supervisor.login_failed(login)
+
+    # Inside.
+
+    def _received(self, data: bytes, fds: list[int]) -> None:
+        for fd in fds:
+            os.close(fd)  # it has none that anybody here wants
+        take = HANDLERS.get(data[0])
+        if take is None:
+            raise LinkBroken(f"a message {data[0]}")
+        take(self, data)
+
+    def _login(self, number: int) -> MonitoredLogin | None:
+        return self.logins.get(number)
+
+    def _send(self, answer: messages.Answer, fds: tuple[int, ...]) -> None:
+        self.link.send(answer.encode(), fds)
+        for fd in fds:
+            os.close(fd)
+
+    def _ready(self, data: bytes) -> None:
+        self.ready = True
+        self.supervisor.worker_ready(self)
+
+    def _sign(self, data: bytes) -> None:
+        question = messages.Sign.decode(data)
+        login = self._login(question.connection)
+        if login is not None:
+            login.sign(question, self._send)
+
+    def _prepare(self, data: bytes) -> None:
+        question = messages.Prepare.decode(data)
+        login = self._login(question.connection)
+        if login is not None:
+            login.prepare(question, self._send)
+
+    def _ask(self, data: bytes) -> None:
+        question = messages.Ask.decode(data)
+        login = self._login(question.connection)
+        if login is not None:
+            login.ask(question, self._send, self.supervisor.start_session)
+
+    def _failed(self, data: bytes) -> None:
+        message = messages.Failed.decode(data)
+        login = self._login(message.connection)
+        if login is None:
+            return
+        if self.supervisor.worker_account is None:
+            self.supervisor.login_failed(login)
+        else:
+            login.failed(message)
+
+    def _logged_in(self, data: bytes) -> None:
+        message = messages.LoggedIn.decode(data)
+        login = self._login(message.connection)
+        if login is None or login.grant is not None or self.supervisor.worker_account is not None:
+            raise LinkBroken("somebody is said to be logged in who cannot be")
+        from sshkit.ssh.authentication.verdicts import Grant
+
+        login.grant = Grant(message.user, message.method)
+        self.supervisor.let_in(login)
+
+    def _connection_ended(self, data: bytes) -> None:
+        message = messages.Ended.decode(data)
+        login = self.logins.pop(message.connection, None)
+        if login is not None:
+            self.supervisor.connection_ended(login, message.cause)
+
+    def _ended(self, error: BaseException) -> None:
+        """Forget it with all that it had: it has ended, or is not to be trusted any more."""
+        logins, self.logins = self.logins, {}
+        for login in logins.values():
+            self.supervisor.connection_ended(login, "")
+        self.supervisor.worker_ended(self, error)
+
+
+HANDLERS: "dict[int, Callable[[Worker, bytes], None]]" = {
+    messages.Ready.number: Worker._ready,
+    messages.Sign.number: Worker._sign,
+    messages.Prepare.number: Worker._prepare,
+    messages.Ask.number: Worker._ask,
+    messages.Failed.number: Worker._failed,
+    messages.LoggedIn.number: Worker._logged_in,
+    messages.Ended.number: Worker._connection_ended,
+}
+
+
+class Supervisor:
+    """All workers of a server, and what they share."""
+
+    def __init__(
+        self, reactor: "Reactor", plan: "Plan", log: Any, *, log_descriptors: tuple[int, ...] = ()
+    ) -> None:
+        self.reactor = reactor
+        self.plan = plan
+        self.log = log
+        self.log_descriptors = log_descriptors
+        self.worker_account: Account | None = None if plan.account is not None else unprivileged()
+        self.workers: list[Worker] = []
+        self.closing = False
+        self.started = False
+        self._plan_waiters: list[tuple[Plan, Deferred[None]]] = []
+        self.sessions: dict[int, MonitoredLogin] = {}  #: by process
+        self._number = 0
+        self._quick = 0  # workers that did not live long, one after the other
+        self._closed_waiters: list[Deferred[None]] = []
+        self._ready_waiters: list[Deferred[None]] = []
+        settings = plan.settings
+        self.startups = Startups(
+            settings.max_startups, settings.max_startups_per_source, os.urandom, settings.source_blocks
+        )
+        self.penalties: Any = None
+        self._drops = DropLog(reactor, log, settings.max_startups.start)
+
+    # Life.
+
+    def start(self) -> "Deferred[None]":
+        """Start the workers; fires when all of them serve."""
+        self.started = True
+        for _ in range(max(1, self.plan.workers) - len(self._serving())):
+            self.workers.append(Worker(self, self.plan))
+        waiter: Deferred[None] = Deferred()
+        self._ready_waiters.append(waiter)
+        return waiter
+
+    def replace(self, plan: "Plan") -> "Deferred[None]":
+        """Go on with another plan: new workers take what comes, the old ones finish what they have."""
+        old, self.plan = self._serving(), plan
+        waiter: Deferred[None] = Deferred()
+        self._ready_waiters.append(waiter)
+        fresh = [Worker(self, plan) for _ in range(max(1, plan.workers))]
+        self.workers += fresh
+        settings = plan.settings
+        self.startups.limit = settings.max_startups
+
+        def drain(_: None) -> None:
+            for worker in old:
+                worker.drain()
+
+        return waiter.add_callback(drain)
+
+    def drain_softly(self) -> None:
+        """Take no more connections, and let all that are here go on."""
+        self.closing = True
+        for worker in self.workers:
+            worker.drain()
+        self._tell_closed()
+
+    def wait_for(self, plan: "Plan") -> "Deferred[None]":
+        """Wait until no worker serves with `plan` any more."""
+        waiter: Deferred[None] = Deferred()
+        self._plan_waiters.append((plan, waiter))
+        self._tell_plans()
+        return waiter
+
+    def drain(self) -> None:
+        """Take no more connections; those that are logged in go on, and with the last one the server ends."""
+        self.closing = True
+        for worker in self.workers:
+            worker.drain(now=True)
+        self._tell_closed()
+
+    def end(self) -> None:
+        """End all connections."""
+        self.closing = True
+        for worker in self.workers:
+            worker.drain()
+            worker.link.send(messages.End().encode())
+        self._tell_closed()
+
+    def wait_closed(self) -> "Deferred[None]":
+        """Wait until the last worker has ended, after `drain` or `end`."""
+        waiter: Deferred[None] = Deferred()
+        self._closed_waiters.append(waiter)
+        self._tell_closed()
+        return waiter
+
+    # What listeners call.
+
+    def take_socket(self, sock: socket.socket, address: Any) -> None:
+        """Judge a connection that has come, and hand it to a worker."""
+        source = str(address[0]) if isinstance(address, tuple) and address else "local"
+        local = sock.getsockname()
+        count = self.startups.count
+        penalty = None if self.penalties is None else self.penalties.refusal(source)
+        worker = self._choose()
+        if penalty is not None:
+            self._drops.penalised(count, address, local, penalty)
+        elif self.startups.refusal(source) is not None:
+            self._drops.refused(count, address, local)
+        elif worker is None or self.closing:
+            self.log("info", f"{source}: refused: no worker serves just now")
+        else:
+            self._drops.accepted(count)
+            self._hand(worker, source, _places(address, local), sock.fileno())
+        sock.close()
+
+    def adopt(self, *fds: int) -> None:
+        """Serve the one connection on a socket, or on two pipes; the descriptors stay the caller's."""
+        worker = self._choose()
+        assert worker is not None
+        peer: Any = None
+        local: Any = None
+        if len(fds) == 1:
+            with socket.socket(fileno=os.dup(fds[0])) as sock:
+                peer, local = sock.getpeername(), sock.getsockname()
+        places = _places(peer, local)
+        self._hand(worker, places[0] if peer else "local", places, *fds)
+
+    # What workers and their logins tell.
+
+    def worker_ready(self, worker: Worker) -> None:
+        """Count one more that serves."""
+        if all(each.ready for each in self._serving()):
+            waiters, self._ready_waiters = self._ready_waiters, []
+            for waiter in waiters:
+                waiter.callback(None)
+
+    def worker_ended(self, worker: Worker, error: BaseException) -> None:
+        """Start another one in its place, unless it was to end."""
+        self.workers.remove(worker)
+        self._tell_plans()
+        if self.worker_account is not None or not worker.draining:
+            _kill(worker.pid)
+        from sshkit.reactor.reaper import watch_exit
+
+        watch_exit(cast("Any", self.reactor), worker.pid, lambda status: None)
+        if worker.draining or self.closing:
+            self._tell_closed()
+            return
+        self.log("error", f"worker {worker.pid} has ended ({error}) and is started again")
+        lived = self.reactor.seconds() - worker.began
+        self._quick = self._quick + 1 if lived < QUICK else 0
+        pause = min(2.0**self._quick / 10, LONGEST_PAUSE) if self._quick else 0.0
+        self.reactor.call_later(pause, self._restart)
+
+    def let_in(self, login: MonitoredLogin) -> None:
+        """Count one more that is logged in."""
+        self.startups.end(login.source)
+        grant = login.grant
+        assert grant is not None
+        if self.worker_account is not None:
+            key = grant.key or ""
+            self.log("info", f"{login.source}: {grant.user!r} logged in by {grant.method} {key}")
+
+    def login_failed(self, login: MonitoredLogin) -> None:
+        """Count a refusal."""
+        if self.penalties is not None:
+            self.penalties.add(login.source, "authfail")
+
+    def connection_ended(self, login: MonitoredLogin, cause: str) -> None:
+        """Count one connection less."""
+        if login.grant is None:
+            self.startups.end(login.source)
+            if cause and self.penalties is not None:
+                self.penalties.add(login.source, cause)
+
+    def start_session(self, login: MonitoredLogin, grant: "Grant") -> int:
+        """Start the process of who was let in; returns the socket that leads to it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        theirs.setblocking(False)
+        plan, log = login.plan, self.log
+
+        def main() -> int:
+            from sshkit.server.workers.session_process import run_session
+
+            return run_session(theirs, plan, login, grant, log)
+
+        pid = fork(main, (theirs.fileno(), *self.log_descriptors), f"session of {printable(grant.user)}")
+        theirs.close()
+        self.sessions[pid] = login
+        from sshkit.reactor.reaper import watch_exit
+
+        watch_exit(cast("Any", self.reactor), pid, lambda status: self._session_ended(pid, status))
+        self.let_in(login)
+        return ours.detach()
+
+    # Inside.
+
+    def _session_ended(self, pid: int, status: "ExitStatus") -> None:
+        login = self.sessions.pop(pid)
+        self._tell_plans()
+        if status.code:
+            self.log("error", f"{login.source}: the session's process {pid} ended with {status.code}")
+        elif status.signal:
+            self.log(
+                "error", f"{login.source}: the session's process {pid} was ended by signal {status.signal}"
+            )
+
+    def _restart(self) -> None:
+        if not self.closing:
+            self.workers.append(Worker(self, self.plan))
+
+    def _serving(self) -> list[Worker]:
+        return [worker for worker in self.workers if not worker.draining]
+
+    def _choose(self) -> Worker | None:
+        """Return the worker that has the fewest connections."""
+        return min(self._serving(), key=lambda worker: len(worker.logins), default=None)
+
+    def _hand(self, worker: Worker, source: str, places: tuple[str, int, str, int], *fds: int) -> None:
+        self._number = self._number % MAX_NUMBER + 1
+        self.startups.begin(source)
+        worker.serve(self._number, (source, *places[1:]), *fds)
+
+    def _tell_plans(self) -> None:
+        plans = {id(worker.plan) for worker in self.workers} | {
+            id(login.plan) for login in self.sessions.values()
+        }
+        over = [entry for entry in self._plan_waiters if id(entry[0]) not in plans]
+        self._plan_waiters = [entry for entry in self._plan_waiters if id(entry[0]) in plans]
+        for _, waiter in over:
+            waiter.callback(None)
+
+    def _tell_closed(self) -> None:
+        if self.closing and not self.workers:
+            waiters, self._closed_waiters = self._closed_waiters, []
+            for waiter in waiters:
+                waiter.callback(None)
+
+
+def unprivileged() -> "Account":
+    """Return the account that workers become: "sshd" where it exists, else "nobody"."""
+    from sshkit.server.accounts import AccountError, find_account
+
+    account = find_account("sshd") or find_account("nobody")
+    if account is None or account.uid == 0:
+        raise AccountError("there is neither a user sshd nor a user nobody for what needs no rights")
+    return account
+
+
+def _places(peer: Any, local: Any) -> tuple[str, int, str, int]:
+    """Return host and port of both sides; "UNKNOWN" and 65535 where there is none."""
+    found: list[Any] = []
+    for place in (peer, local):
+        found += place[:2] if isinstance(place, tuple) else ("UNKNOWN", 65535)
+    return found[0], found[1], found[2], found[3]
+
+
+def _kill(pid: int) -> None:
+    from signal import SIGKILL
+
+    try:
+        os.kill(pid, SIGKILL)
+    except ProcessLookupError:
+        pass  # it has gone, and was reaped
