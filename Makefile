@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.current
 EXTRAS ?= test,check
 
-.PHONY: demo test check bench docs interop keys-matrix regress-client regress-sftp clean
+.PHONY: demo test check bench docs interop keys-matrix regress-client regress-server regress-sftp clean
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -39,10 +39,14 @@ interop: $(STAMP)
 keys-matrix: $(STAMP)
 	@$(BIN)/python -m tests.interop.key_formats
 
-# OpenSSH's own scripts for SFTP and SCP, run with our programs beside a control; apt gets the scripts.
+# OpenSSH's own scripts, run with our programs in place of its own; apt gets the scripts.
 regress-client: $(STAMP)
 	@$(BIN)/python -m tests.regress.fetch
 	@$(BIN)/python -m tests.regress.client_run
+
+regress-server: $(STAMP)
+	@$(BIN)/python -m tests.regress.fetch
+	@$(BIN)/python -m tests.regress.server_run
 
 regress-sftp: $(STAMP)
 	@$(BIN)/python -m tests.regress.fetch

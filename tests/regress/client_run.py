@@ -25,13 +25,18 @@ TIMEOUT = 600.0  #: seconds for one script; `rekey` and `cert-userkey` take minu
 BUILT = ("netcat", "setuid-allowed", "modpipe")
 
 
-def starter(folder: Path, release: Release) -> Path:
-    """Write what stands in ssh's place.
-
-    Lists of algorithms are those that both have: OpenSSH's helpers make the keys, its server does the rest.
-    """
+def command(module: str) -> str:
+    """Return what runs a command of ours: what lies beside this file, whatever is installed."""
     places = ":".join(str(ROOT / part) for part in ("", "cli", "keys"))
-    ours = f'env PYTHONPATH="{places}" "{sys.executable}" -m sshkit_cli.client'
+    return f'env PYTHONPATH="{places}" "{sys.executable}" -m sshkit_cli.{module}'
+
+
+def starter(folder: Path, release: Release, program: str = "") -> Path:
+    """Write what stands in ssh's place: it starts `program`; empty: sshkit-client.
+
+    Lists of algorithms are those that both have: OpenSSH's helpers make the keys, its programs do the rest.
+    """
+    ours = command("client")
     theirs = release.program("ssh")
     path = folder / "ssh"
     path.write_text(
@@ -52,7 +57,7 @@ if [ -n "$query" ]; then
     rm -f "{folder}/ours.$$"
     exit 0
 fi
-exec {ours} "$@"
+exec {program or ours} "$@"
 """
     )
     path.chmod(0o755)

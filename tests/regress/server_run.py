@@ -1,0 +1,189 @@
+"""Run OpenSSH's scripts for its server with ours in its place: ``make regress-server``.
+
+Prints a row for each script and a column for each OpenSSH whose scripts and other programs they are.  A
+script that fails is run again with OpenSSH's own server, so that one that fails with that too is told apart.
+Ends with 1 if one that should pass does not.  Arguments are names of scripts; none: all.
+"""
+
+# ruff: noqa: T201 - a command, which prints
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.regress.client_run import BUILT, command, starter
+from tests.regress.places import HELPERS, RELEASES, Release
+from tests.regress.run import TAIL, Cell, Outcome, environment, execute, free_port
+from tests.regress.server_scripts import COLUMNS, KNOWN, NOT_RUN, SCRIPTS
+from tests.regress.stand_ins import install
+
+TIMEOUT = 900.0  #: seconds for one script; each connection of `rekey` and `try-ciphers` starts a server
+PADDING = 256 * 1024  #: bytes: scripts send the program ssh itself to and fro, and a starter is a short one
+
+
+def server_starter(folder: Path) -> Path:
+    """Write what stands in sshd's place."""
+    path = folder / "sshd"
+    path.write_text(f'#!/bin/sh\nexec {command("server")} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def client_starter(folder: Path, release: Release) -> Path:
+    """Write what stands in ssh's place: OpenSSH's own; it names only the algorithms that both ends have."""
+    path = starter(folder, release, f'"{release.program("ssh")}"')
+    with path.open("a") as file:
+        for _ in range(PADDING // 127 + 1):
+            file.write(f"# {os.urandom(62).hex()}\n")
+    return path
+
+
+def run(cell: Cell, work: Path) -> Outcome:
+    """Run one script in a folder of its own; nothing that it started runs on."""
+    shutil.rmtree(work, ignore_errors=True)
+    objects, programs = work / "obj", work / "bin"
+    objects.mkdir(parents=True)
+    programs.mkdir()
+    for folder in (work, objects, programs):
+        folder.chmod(0o755)
+    install(objects)
+    for name in BUILT:
+        shutil.copy(HELPERS / name, objects / name)
+    real = cell.release.program
+    variables = environment(
+        cell, {name: str(real(name)) for name in ("sftp", "sftp-server", "scp")}, free_port()
+    )
+    variables["TEST_SSH_SSHPKCS11HELPER"] = str(real("ssh-pkcs11-helper"))
+    variables["TEST_SSH_SSHKEYSIGN"] = str(real("ssh-keysign"))
+    if cell.column == "server":
+        variables["TEST_SSH_SSH"] = str(client_starter(programs, cell.release))
+        variables["TEST_SSH_SSHD"] = str(server_starter(programs))
+    try:
+        return execute(cell, work, variables, TIMEOUT)
+    finally:
+        end_leftovers(work)
+
+
+def end_leftovers(work: Path, processes: Path = Path("/proc")) -> list[int]:
+    """End what a script has left behind: processes whose command line names a file below `work`."""
+    ended = []
+    place = os.fsencode(work) + b"/"
+    for entry in processes.iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        try:
+            if place not in (entry / "cmdline").read_bytes():
+                continue
+            os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:  # it has ended by itself
+            continue
+        ended.append(int(entry.name))
+    return ended
+
+
+def word(cell: Cell, outcome: Outcome | None, control: Outcome | None) -> str:
+    """Return what the table says."""
+    if outcome is None:
+        return ""
+    known = (cell.release.version, cell.script.name, cell.column) in KNOWN
+    if outcome.verdict == "ok":
+        return "passes now" if known else "pass"
+    if outcome.verdict == "skipped":
+        return "not applicable"
+    if known:
+        return "known"
+    if control is not None and control.verdict != "ok":
+        return "fails with sshd too"
+    return "FAIL"
+
+
+def report(results: dict[Cell, Outcome], controls: dict[Cell, Outcome], releases: list[Release]) -> int:
+    """Print the table and what is behind it; returns how many scripts are not as they should be."""
+    wrong = 0
+    print(f"\n| script | {' | '.join(release.version for release in releases)} |")
+    print(f"| --- |{' --- |' * len(releases)}")
+    reasons: list[str] = []
+    for script in SCRIPTS:
+        row = []
+        for release in releases:
+            cell = next((cell for cell in results if cell[:2] == (release, script)), None)
+            if cell is None:
+                row.append("")
+                continue
+            outcome = results[cell]
+            said = word(cell, outcome, controls.get(cell))
+            row.append(said)
+            if said == "pass":
+                continue
+            reason = KNOWN.get((release.version, script.name, cell.column))
+            reasons.append(
+                f"{release.version} {script.name}: {said}: {reason or ' / '.join(outcome.words[:3])}"
+            )
+            if said in ("FAIL", "passes now"):
+                wrong += 1
+                reasons.append("    " + "\n    ".join(outcome.words[-TAIL:]))
+        if any(row):
+            print(f"| {script.name} | {' | '.join(row)} |")
+    print()
+    print("\n".join(reasons))
+    for name, reason in NOT_RUN.items():
+        print(f"not run {name}: {reason}")
+    print(f"{len(results)} runs, {wrong} not as they should be")
+    return wrong
+
+
+def main(argv: list[str]) -> int:
+    """Run what the command line names; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="regress-server", description=__doc__)
+    parser.add_argument("scripts", nargs="*", choices=[[], *(script.name for script in SCRIPTS)])
+    parser.add_argument("--release", action="append", choices=[release.version for release in RELEASES])
+    parser.add_argument("--column", choices=list(COLUMNS), default="server")
+    parser.add_argument("--no-control", action="store_true", help="do not run sshd where a script fails")
+    parser.add_argument("--keep", type=Path, help="folder for the logs and files of every run")
+    typed = parser.parse_args(argv)
+    releases = []
+    for release in RELEASES:
+        if typed.release and release.version not in typed.release:
+            continue
+        if release.missing or not HELPERS.is_dir():
+            print(f"OpenSSH {release.version} left out: {release.missing or 'no helpers'}", file=sys.stderr)
+        else:
+            releases.append(release)
+    if not releases:
+        return 1
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    work = typed.keep or Path(tempfile.mkdtemp(prefix="regress-server-"))
+    work.mkdir(exist_ok=True)
+    work.chmod(0o755)
+    wanted = [
+        Cell(release, script, typed.column)
+        for release in releases
+        for script in SCRIPTS
+        if (not typed.scripts or script.name in typed.scripts)
+        and (release.scripts / f"{script.name}.sh").is_file()
+    ]
+    results: dict[Cell, Outcome] = {}
+    controls: dict[Cell, Outcome] = {}
+    try:
+        # One by one: some scripts listen on ports that are written in them.
+        for number, cell in enumerate(wanted):
+            # Scripts filter lines of files by words that must not be in the names of folders ("hostkey").
+            folder = work.resolve() / f"{number:03}"
+            results[cell] = outcome = run(cell, folder)
+            print(f"{cell.release.version} {cell.script.name}: {outcome.verdict}", flush=True)
+            if outcome.verdict in ("ok", "skipped") or cell.column == "real" or typed.no_control:
+                continue
+            controls[cell] = run(cell._replace(column="real"), folder.with_name(f"{folder.name}-real"))
+    finally:
+        if typed.keep is None:
+            shutil.rmtree(work, ignore_errors=True)
+    return 1 if report(results, controls, releases) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
