@@ -41,6 +41,9 @@ def limits_of_certificate(certificate: Certificate, principal: str | None, sourc
         "permit-port-forwarding" in granted,
         "permit-agent-forwarding" in granted,
         "permit-X11-forwarding" in granted,
+        permit_user_rc="permit-user-rc" in granted,
+        touch_required="no-touch-required" not in granted,
+        verify_required="verify-required" in certificate.critical_options,
     )
 
 
@@ -68,6 +71,11 @@ def together(first: KeyLimits, second: KeyLimits) -> KeyLimits:
         first.permit_x11_forwarding and second.permit_x11_forwarding,
         first.permit_open + second.permit_open,
         first.permit_listen + second.permit_listen,
+        first.permit_user_rc and second.permit_user_rc,
+        first.environment or second.environment,
+        first.touch_required or second.touch_required,
+        first.verify_required or second.verify_required,
+        second.tunnel if first.tunnel is None else first.tunnel,
     )
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sshkit_keys.authorized_options import (
     Permit,
+    parse_environment,
     parse_expiry,
     parse_list,
     parse_permit_listen,
     parse_permit_open,
+    parse_tunnel,
 )
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.host_patterns import matches_glob
@@ -22,18 +24,19 @@ if TYPE_CHECKING:
     from sshkit_keys.authorized_keys import AuthorizedEntry
     from sshkit_keys.authorized_principals import PrincipalEntry
 
-#: What is forbidden and allowed by these does not exist here, or is part of KeyLimits.  A touch is always
-#: demanded of security keys, and their owner's verification never.
+#: What is forbidden and allowed by these is part of KeyLimits, or was looked at before.
 ENFORCED = frozenset(
     (
         "agent-forwarding",
         "cert-authority",
         "command",
+        "environment",
         "expiry-time",
         "from",
         "no-agent-forwarding",
         "no-port-forwarding",
         "no-pty",
+        "no-touch-required",
         "no-user-rc",
         "no-verify-required",
         "no-x11-forwarding",
@@ -44,7 +47,9 @@ ENFORCED = frozenset(
         "pty",
         "restrict",
         "touch-required",
+        "tunnel",
         "user-rc",
+        "verify-required",
         "x11-forwarding",
     )
 )
@@ -65,6 +70,18 @@ class KeyLimits(NamedTuple):
     permit_x11_forwarding: bool = True
     permit_open: tuple[tuple[Permit, ...], ...] = ()  #: lists of destinations; each has to have it
     permit_listen: tuple[tuple[Permit, ...], ...] = ()
+    permit_user_rc: bool = True
+    environment: tuple[tuple[str, str], ...] = ()  #: for PermitUserEnvironment; each name once
+    touch_required: bool = True  #: of a security key
+    verify_required: bool = False  #: of a security key: that it checks who touches it
+    tunnel: int | None = None  #: the only device, or None
+
+    def demanding(self, options: frozenset[str]) -> "KeyLimits":
+        """Return these limits under PubkeyAuthOptions, which overrule what a line waives."""
+        return self._replace(
+            touch_required=self.touch_required or "touch-required" in options,
+            verify_required=self.verify_required or "verify-required" in options,
+        )
 
 
 def limits_of(entry: "AuthorizedEntry | PrincipalEntry", source: str, certificate: bool = False) -> KeyLimits:
@@ -103,7 +120,21 @@ def limits_of(entry: "AuthorizedEntry | PrincipalEntry", source: str, certificat
         permitted("x11-forwarding"),
         _lists(options.get("permitopen"), parse_permit_open),
         _lists(options.get("permitlisten"), parse_permit_listen),
+        permitted("user-rc"),
+        _environment(options.get("environment", ())),
+        "touch-required" in options or "no-touch-required" not in options,
+        "verify-required" in options,
+        parse_tunnel(options["tunnel"][0]) if "tunnel" in options else None,
     )
+
+
+def _environment(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the variables; of a name that stands several times the first one counts, as with sshd."""
+    variables: dict[str, str] = {}
+    for text in texts:
+        name, value = parse_environment(text)
+        variables.setdefault(name, value)
+    return tuple(variables.items())
 
 
 def _lists(texts: tuple[str, ...] | None, parse: Callable[[str], Permit]) -> tuple[tuple[Permit, ...], ...]:

@@ -130,9 +130,12 @@ def test_the_limits_of_a_certificate_hold(site: Site) -> None:
     limits = site.answer(
         certify(extensions={}, critical_options={"force-command": "date", "source-address": "192.0.2.0/24"})
     )
-    assert limits == KeyLimits("certificate id", "date", False, False, False, False)
+    assert limits == KeyLimits("certificate id", "date", False, False, False, False, permit_user_rc=False)
     limits = site.answer(certify(extensions={"permit-pty": "", "permit-X11-forwarding": ""}))
-    assert limits == KeyLimits("certificate id", None, True, False, False, True)
+    assert limits == KeyLimits("certificate id", None, True, False, False, True, permit_user_rc=False)
+    limits = site.answer(certify(extensions={"no-touch-required": "", "permit-user-rc": ""}))
+    assert (limits.touch_required, limits.permit_user_rc) == (False, True)
+    assert site.answer(certify(critical_options={"verify-required": ""})).verify_required
 
 
 def test_a_line_vouches_for_the_users_own_name_or_for_those_it_lists(site: Site) -> None:
@@ -154,8 +157,11 @@ def test_the_limits_of_line_and_certificate_hold_together(site: Site) -> None:
     assert "from= does not list 10.0.0.1" in site.reason(certify(), source="10.0.0.1")
     site.vouch('cert-authority,expiry-time="20200101"')
     assert "expired at 20200101" in site.reason(certify())
-    site.vouch('cert-authority,tunnel="1"')
-    assert "tunnel is not obeyed here" in site.reason(certify())
+    site.vouch('cert-authority,tunnel="1",environment="A=1",no-touch-required,verify-required,no-user-rc')
+    limits = site.answer(certify(extensions={"no-touch-required": "", "permit-user-rc": ""}))
+    assert (limits.tunnel, limits.environment, limits.touch_required) == (1, (("A", "1"),), False)
+    assert (limits.verify_required, limits.permit_user_rc) == (True, False)
+    assert site.answer(certify(extensions={})).touch_required  # both have to waive it
 
 
 def test_principals_come_from_their_file_where_there_is_one(site: Site) -> None:

@@ -88,6 +88,44 @@ def test_r28_permitopen_and_permitlisten_are_lists_that_hold_together() -> None:
     assert together(made, limits("")).permit_listen == made.permit_listen
 
 
+def test_r29_variables_are_kept_once_each_and_only_with_names_that_can_be() -> None:
+    made = limits('environment="A=1",environment="B_2=x=y",environment="A=2"')
+    assert made.environment == (("A", "1"), ("B_2", "x=y"))
+    assert limits("").environment == ()
+    for text in ("A", "=1", "A B=1", "A-B=1", "Ä=1"):
+        assert "is not NAME=value" in refusal(f'environment="{text}"')
+    assert together(limits(""), made).environment == made.environment
+    assert together(limits('environment="C=3"'), made).environment == (("C", "3"),)
+
+
+def test_r06_a_touch_is_required_unless_the_line_waives_it_and_the_configuration_lets_it() -> None:
+    plain, waived, strict = limits(""), limits("no-touch-required"), limits("verify-required")
+    assert (plain.touch_required, plain.verify_required) == (True, False)
+    assert (waived.touch_required, waived.verify_required) == (False, False)
+    assert (strict.touch_required, strict.verify_required) == (True, True)
+    assert limits("no-touch-required,touch-required").touch_required
+    assert waived.demanding(frozenset()) == waived
+    assert waived.demanding(frozenset(("touch-required",))).touch_required
+    both = waived.demanding(frozenset(("verify-required",)))
+    assert (both.touch_required, both.verify_required) == (False, True)
+    assert together(waived, plain).touch_required
+    assert together(strict, waived).verify_required
+
+
+def test_r28_a_tunnel_is_that_of_the_line() -> None:
+    assert limits('tunnel="7"').tunnel == 7
+    assert limits('tunnel="any"').tunnel is None
+    assert together(limits(""), limits('tunnel="7"')).tunnel == 7
+    assert together(limits('tunnel="6"'), limits('tunnel="7"')).tunnel == 6
+
+
+def test_restrict_forbids_the_users_rc_as_well() -> None:
+    assert limits("").permit_user_rc
+    assert not limits("no-user-rc").permit_user_rc
+    assert not limits("restrict").permit_user_rc
+    assert limits("restrict,user-rc").permit_user_rc
+
+
 def test_a_refusal_counts_wherever_it_stands() -> None:
     assert not limits("no-pty").permit_terminal
     assert not limits("no-pty,pty").permit_terminal

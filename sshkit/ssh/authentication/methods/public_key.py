@@ -4,7 +4,7 @@
 then knows where its signature is used, and the server that it was meant.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sshkit_keys import parse_public_key
 from sshkit_keys.errors import CertificateError, SSHKitError
@@ -32,6 +32,44 @@ HOST_BOUND_EXTENSION = "publickey-hostbound@openssh.com"
 HOST_BOUND = "publickey-hostbound-v00@openssh.com"
 
 
+class SignatureFlags(NamedTuple):
+    """What a security key saw when it signed."""
+
+    touched: bool
+    verified: bool  #: the device checked who touched it, by a PIN or a finger
+
+
+def verify_signature(
+    key: "PublicKey", algorithm: str, data: bytes, signature: bytes
+) -> SignatureFlags | None:
+    """Raise SSHKitError unless the signature is the key's; return what a security key saw, to be judged.
+
+    A certificate that needs its user verified is refused here without that.
+    """
+    if not key.key_type.startswith("sk-"):
+        key.verify(algorithm, data, signature)
+        return None
+    from sshkit_keys.security_keys import verify_security_key
+
+    key.verify(algorithm, data, signature, touch_required=False)  # type: ignore[call-arg]
+    answer = verify_security_key(key, plain_label(algorithm), data, signature)
+    return SignatureFlags(answer.touched, answer.verified)
+
+
+def flags_fault(options: object, flags: SignatureFlags | None) -> str:
+    """Return what a grant's `options` demand of a security key that it did not see, or nothing (R6).
+
+    Without a word from them (`touch_required`, `verify_required`), a touch is demanded.
+    """
+    if flags is None:
+        return ""
+    if getattr(options, "touch_required", True) and not flags.touched:
+        return "nobody touched the security key"
+    if getattr(options, "verify_required", False) and not flags.verified:
+        return "the security key did not verify its user"
+    return ""
+
+
 def signed_data(session_id: bytes, user: str, algorithm: str, key: bytes, host_key: bytes = b"") -> bytes:
     """Return what the signature covers (RFC 4252 section 7); with a `host_key`, that of the bound form."""
     return (
@@ -51,7 +89,8 @@ def serve_public_key(server: "ServerAuthentication", request: UserauthRequest, r
     """Answer a query, or verify a signature and ask the policy.
 
     The signed blob is rebuilt from our session id and this request's own fields (R6); a query leaves
-    nothing behind (R4).
+    nothing behind (R4).  A policy with `judges_flags` is given the SignatureFlags of a security key's
+    signature as well, and has to look at them (`flags_fault`); for any other, a touch is demanded here.
     """
     signed = reader.boolean("signed")
     algorithm = reader.text("algorithm")
@@ -59,7 +98,8 @@ def serve_public_key(server: "ServerAuthentication", request: UserauthRequest, r
     host_key = reader.string("host key") if request.method == HOST_BOUND else b""
     signature = reader.string("signature") if signed else b""
     reader.finish("publickey request")
-    layer = server.layer
+    layer, policy = server.layer, server.policy
+    flags: SignatureFlags | None = None
     if request.method == HOST_BOUND and host_key != _our_host_key(layer):
         return None  # it was signed for another server
     try:
@@ -68,14 +108,19 @@ def serve_public_key(server: "ServerAuthentication", request: UserauthRequest, r
             return None
         if signed:
             data = signed_data(layer.session_id, request.user, algorithm, blob, host_key)
-            key.verify(algorithm, data, signature)
+            flags = verify_signature(key, algorithm, data, signature)
     except SSHKitError:
         return None
     server.proof = Proof(algorithm, signature, host_key) if signed else None
-    verdict = server.ask(lambda: server.policy.public_key(request.user, key, signed))
+    asked: tuple[Any, ...] = (request.user, key, signed)
+    if flags is not None and getattr(policy, "judges_flags", False):
+        asked, flags = (*asked, flags), None  # they are the policy's
+    elif flags is not None and not flags.touched:
+        return None
+    verdict = server.ask(lambda: policy.public_key(*asked))
     if isinstance(verdict, Deferred):
-        return verdict.add_callback(_answer, signed, algorithm, key)
-    return _answer(verdict, signed, algorithm, key)
+        return verdict.add_callback(_answer, signed, algorithm, key, flags)
+    return _answer(verdict, signed, algorithm, key, flags)
 
 
 def _our_host_key(layer: "TransportLayer") -> bytes:
@@ -97,9 +142,11 @@ def parse_key(blob: bytes, algorithm: str, server: "ServerAuthentication") -> "P
     return parse_public_key(blob)
 
 
-def _answer(verdict: object, signed: bool, algorithm: str, key: "PublicKey") -> Verdict | bytes:
+def _answer(
+    verdict: object, signed: bool, algorithm: str, key: "PublicKey", flags: SignatureFlags | None
+) -> Verdict | bytes:
     """Return the verdict for a signature, PK_OK for a query that would be granted."""
-    if verdict is None:
+    if verdict is None or (isinstance(verdict, Grant) and flags_fault(verdict.options, flags)):
         return None
     if not signed:
         return UserauthPublicKeyOk(algorithm, key.blob).encode()
