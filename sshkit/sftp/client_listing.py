@@ -71,12 +71,6 @@ def join(directory: bytes, name: bytes) -> bytes:
     return directory + b"/" + name
 
 
-def check_component(name: bytes, directory: bytes) -> None:
-    """Refuse a name of a server that is no plain component (R35)."""
-    if not name or b"/" in name or b"\0" in name or name in (b".", b".."):
-        raise SFTPInvalidName(f"the server's directory lists the name {quoted(name)}", directory)
-
-
 class Lister(Answer):
     """One listing: `next` gives the batches, None at the end.  It closes its handle by itself."""
 
@@ -163,10 +157,10 @@ class Lister(Answer):
         try:
             for entry in entries:
                 name = entry[0]
-                if b"/" in name or name in (b".", b"..", b"") or b"\0" in name:
-                    if name in (b".", b".."):
-                        continue
-                    check_component(name, self.path)
+                if name in (b".", b".."):
+                    continue
+                if not name or b"/" in name or b"\0" in name:  # no plain component (R35)
+                    raise SFTPInvalidName(f"the server's directory lists the name {quoted(name)}", self.path)
                 kept.append(entry)
             if self._count > MAX_NAMES:
                 raise SFTPFailure(f"a directory of more than {MAX_NAMES} names", self.path)

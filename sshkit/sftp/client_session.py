@@ -110,27 +110,13 @@ class Call(Answer):
             self.deferred.errback(error)
 
 
-class HandleDeferred(Deferred[bytes]):
-    """A handle to come; one that nobody sees is closed again."""
-
-    __slots__ = ("session",)
-
-    def __init__(self, session: "Session") -> None:
-        super().__init__()
-        self.session = session
-
-    def undelivered(self, value: bytes) -> None:
-        """Close what was opened for a coroutine that was cancelled."""
-        self.session.close_handle(value)
-
-
 class OpenCall(Call):
     """OPEN or OPENDIR; a handle that comes after the caller gave up is closed."""
 
     __slots__ = ("session",)
 
     def __init__(self, session: "Session", path: bytes) -> None:
-        super().__init__(HandleDeferred(session), m.HANDLE, _read_handle, path)
+        super().__init__(Deferred(), m.HANDLE, _read_handle, path)
         self.session = session
 
     def answered(self, kind: int, payload: memoryview) -> None:
@@ -382,8 +368,7 @@ class Session(ChannelProtocol):
         if out:
             data = out[0] if len(out) == 1 else b"".join(out)
             out.clear()
-            if self._transport is not None:
-                self._transport.write(data)
+            self._transport.write(data)
 
     def _first_packet(self, kind: int, payload: memoryview) -> None:
         """Take VERSION, which nothing may come before."""
@@ -431,8 +416,7 @@ class Session(ChannelProtocol):
 
     def _limits_came(self, limits: Limits) -> None:
         self.limits = limits
-        if not self.ready.called:
-            self.ready.callback(None)
+        self.ready.callback(None)
 
     def _no_limits(self, failure: Failure) -> None:
         if self.lost is None and not self.ready.called:

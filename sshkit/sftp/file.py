@@ -387,6 +387,11 @@ class OpeningFile(Opening[SFTPFile]):
     async def __aexit__(self, *exception: Any) -> None:
         await self._opened.__aexit__(*exception)
 
+    def undelivered(self, value: SFTPFile) -> None:
+        """Close what was opened for a task that was cancelled meanwhile, and has not seen it."""
+        value.closed = True
+        value.session.close_handle(value.handle)
+
 
 def _ignored(failure: "Failure") -> None:
     """Nobody wants it any more."""

@@ -256,6 +256,9 @@ class Download:
         end = chunk.offset + got
         if end > self._highest:
             self._highest = end
+            if self._end is not None and end > self._end:  # what lies between would be a hole
+                self.fail(TransferError(f"the file ends at {self._end}, and does not", self.path))
+                return
         if self._told is not None:
             self._told(got)
             if self.over:
@@ -266,11 +269,13 @@ class Download:
         if got < chunk.size:
             if end == self._size:
                 self._end = end
-            elif self._end is None or end < self._end:
+            else:
                 self._ask(Chunk(self, end, chunk.size - got))
         elif self._size is not None and end > self._size:
             self._size = None  # it grew: go on until the end
-        if self._end is None and self._flying + BATCH * self._chunk <= self._window.limit():
+        # With many transfers the share of each is less than a batch: then one READ follows another.
+        flying = self._flying
+        if self._end is None and (not flying or flying + BATCH * self._chunk <= self._window.limit()):
             self._pump()
         self._finish()
 
@@ -303,6 +308,5 @@ class Download:
             self._finished.errback(error)
 
     def _stop(self) -> None:
-        if not self.over:
-            self.over = True
-            self._session.transfers -= 1
+        self.over = True
+        self._session.transfers -= 1

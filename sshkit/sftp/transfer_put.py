@@ -265,18 +265,15 @@ class Upload:
             self._finished.errback(error)
 
     def _stop(self) -> None:
-        if self.over:
-            return
         self.over = True
         self._session.transfers -= 1
-        if self in self._session.writers:
-            self._session.writers.remove(self)
+        self._session.writers.remove(self)
         if not self._reading:
             self._release()
 
     def _release(self) -> None:
         buffer, self._map = self._map, None
-        if buffer is not None:
-            self._buffer = memoryview(b"")
-            if len(_FREE) < MAX_FREE:
-                _FREE.append(buffer)
+        assert buffer is not None  # it is let go once: at the end, or when the thread has done with it
+        self._buffer = memoryview(b"")
+        if len(_FREE) < MAX_FREE:
+            _FREE.append(buffer)

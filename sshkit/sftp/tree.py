@@ -10,7 +10,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred
 from sshkit.sftp import messages as m
@@ -63,20 +63,21 @@ class Folder:
             os.close(self.descriptor)
 
 
-class Job:
+class Job(Protocol):
     """Something to begin, or to drop where the tree is given up first."""
 
     __slots__ = ()
 
     def start(self) -> None:
         """Begin; `Work.ended` is told once, later or at once."""
-        raise NotImplementedError
+        ...
 
     def dropped(self) -> None:
         """It will not be begun."""
+        ...
 
 
-class LongJob(Job):
+class LongJob:
     """A coroutine to run, made when its turn comes."""
 
     __slots__ = ("folder", "is_folder", "make", "path", "work")
@@ -264,7 +265,7 @@ class Work:
         return result
 
 
-class SmallFile(Answer, Job):
+class SmallFile(Answer):
     """One small file: OPEN, then READ and CLOSE together, then the local file in one write."""
 
     __slots__ = ("_handle", "client", "folder", "found", "name", "path", "work")

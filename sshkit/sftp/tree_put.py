@@ -22,7 +22,7 @@ from sshkit.sftp.file import write_size
 from sshkit.sftp.progress import TransferError, TransferResult
 from sshkit.sftp.transfer import PERMISSIONS, Options, Transfer, put_file
 from sshkit.sftp.transfer_local import CLOEXEC, DIRECTORY, NOFOLLOW, open_source, part_name
-from sshkit.sftp.tree import SMALL, Folder, Job, LongJob, Work
+from sshkit.sftp.tree import SMALL, Folder, LongJob, Work
 
 if TYPE_CHECKING:
     from sshkit.sftp.client import SFTPClient
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OPENING, WRITING, CLOSING, RENAMING = range(4)
 
 
-class SmallFile(Answer, Job):
+class SmallFile(Answer):
     """One small file on its way there: a state for each request that it waits for."""
 
     __slots__ = (
@@ -92,8 +92,6 @@ class SmallFile(Answer, Job):
         self.folder.release()
 
     def answered(self, kind: int, payload: memoryview) -> None:
-        if self._state < 0:
-            return  # it was given up
         if kind == m.STATUS:
             code, words = m.unpack_status(payload)
             if self._state == OPENING:

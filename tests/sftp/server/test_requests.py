@@ -170,6 +170,13 @@ def test_a_path_that_no_file_can_have_is_not_found(session: Session, path: bytes
         )
 
 
+@pytest.mark.parametrize("path", [b"", b"a\0b"])
+def test_a_link_in_the_drafts_order_needs_paths_that_a_file_can_have(path: bytes) -> None:
+    session = Session(MemoryBackend(), as_drafted=True)
+    assert session.path(m.SYMLINK, path, wire.string(b"target")) == NO_SUCH_FILE
+    assert session.path(m.SYMLINK, b"link", wire.string(path)) == NO_SUCH_FILE
+
+
 def test_what_a_backend_leaves_out_is_unsupported() -> None:
     session = Session(Backend.__new__(type("Empty", (Backend,), {})))
     two = wire.string(b"x") + wire.string(b"y")

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from sshkit.sftp import errors
 from sshkit.sftp import messages as m
 from sshkit.sftp import status as codes
 from sshkit.sftp.attributes import Attributes
-from sshkit.sftp.attributes_v4 import V6, FullAttributes
+from sshkit.sftp.attributes_v4 import DIRECTORY, V6, FullAttributes
+from sshkit.sftp.backends.local import LocalBackend
 from sshkit.sftp.client import SFTPClient
 from sshkit.sftp.dialect_v3 import V3
 from sshkit.sftp.dialect_v4 import DIALECTS, open_flags
@@ -250,3 +252,23 @@ def test_no_code_is_sent_that_the_version_does_not_have(version: int) -> None:
     for number in range(200):
         assert errors.status_for(OSError(number, "words"), version)[0] <= highest
     assert set(codes.WORDS) == set(range(32))
+
+
+class NoModes(LocalBackend):
+    """Tells what kind a directory is, and no more."""
+
+    def stat(self, path: bytes) -> Any:
+        found: Any = super().stat(path)
+        return FullAttributes(kind=DIRECTORY) if S_ISDIR(found.st_mode) else found
+
+
+def test_a_directory_without_a_mode_arrives_with_one_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "t" / "below").mkdir(parents=True)
+    (tmp_path / "t" / "f").write_bytes(b"1")
+
+    async def main(client: SFTPClient) -> None:
+        await client.get(tmp_path / "t", tmp_path / "here", recursive=True, preserve=True)
+
+    run(main, NoModes("/", start=str(tmp_path)), (6,))
+    assert (tmp_path / "here" / "f").read_bytes() == b"1"
+    assert (tmp_path / "here").stat().st_mode & 0o700 == 0o700

@@ -464,3 +464,13 @@ def test_r33_hostile_requests_are_answered_or_end_the_session(
     session.feed(session.packet(m.STAT, string("/") + uint32(0)))
     assert session.errors == []
     assert session.wire.closed or len(session.answers()) == 2
+
+
+def test_a_backend_that_knows_no_names_takes_owners_by_number_only() -> None:
+    session = begin(6)
+    for wanted, code in (
+        (FullAttributes(owner="somebody", group="all"), codes.OWNER_INVALID),
+        (FullAttributes(owner="0", group="all"), codes.GROUP_INVALID),
+        (FullAttributes(owner="0", group="0"), codes.OK),
+    ):
+        assert session.status(m.SETSTAT, string("/f") + V6.encode(wanted)) == code
