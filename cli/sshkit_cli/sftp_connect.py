@@ -1,7 +1,8 @@
 """What sshkit-sftp and sshkit-scp share: one run with its reactor, its signals and its connections.
 
-A connection is made as sshkit-client makes it: the same options, files, questions and host key checks; or a
-program (-S, -D) is started and spoken to over its pipes.
+A connection is made as sshkit-client makes it: the same options, files, questions and host key checks; or
+another program's is ridden, where ControlPath leads to one; or a program (-S, -D) is started and spoken to
+over its pipes.
 """
 
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sshkit_keys.errors import SSHKitError
+from sshkit_keys.text import printable
 
 from sshkit.client.configured import make_connection, open_target
 from sshkit.client.connection import ClientConnection
@@ -17,7 +19,8 @@ from sshkit.client.target import Target
 from sshkit.deferred import CancelledError, Deferred, Failure, ensure_deferred, set_unhandled_handler
 from sshkit.ssh.channels.session import ExecRequest, SubsystemRequest
 
-from .client_run import CommandReactor, tell_error
+from .client_control import path_of
+from .client_run import RIDE_TIMEOUT, CommandReactor, tell_error
 from .client_setup import load_target, tell_settings
 from .log import ERROR, Log
 from .options import parse
@@ -132,6 +135,9 @@ class Command:
         log.level = target.options.log_level.value
         tell_settings(target, log)
         reactor = cast("Reactor", self.reactor)
+        shared = await self._ride(target)
+        if shared is not None:
+            return shared
         asking = Questions(target, self.prompter, log)
         connection = make_connection(target, reactor, asking)
         self._connections.append(connection)
@@ -139,6 +145,30 @@ class Command:
         log.debug(f"algorithms: {connection.negotiated.summary()}")
         for attempt in connection.trail:
             log.debug(f"login: {attempt}")
+        return connection
+
+    async def _ride(self, target: Target) -> ClientConnection | None:
+        """Join the connection of a program that shares it (ControlPath); None where there is none to join."""
+        path = path_of(target)
+        if path is None or target.options.control_master.value in ("yes", "ask"):
+            return None
+        from sshkit.client.sharing.errors import NoMaster
+        from sshkit.client.sharing.proxied import ride
+
+        shown = printable(path, 4096)
+        try:
+            connection = await ride(
+                path, target.hostname, target.user, cast("Reactor", self.reactor), RIDE_TIMEOUT
+            )
+        except SSHKitError as error:
+            if isinstance(error, NoMaster) and (error.missing or error.stale):
+                self.log.debug(str(error))
+            else:
+                place = "" if shown in str(error) else f"control socket {shown}: "
+                self.log.error(f"{place}{error}; going on without it")
+            return None
+        self._connections.append(connection)
+        self.log.debug(f"riding the connection that is shared at {shown}")
         return connection
 
     # What is spoken to.
