@@ -11,18 +11,40 @@ import argparse
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
 
+from sshkit_keys.text import printable
+
 from tests.regress.client_run import BUILT, command, starter
 from tests.regress.places import HELPERS, RELEASES, Release
-from tests.regress.run import TAIL, Cell, Outcome, environment, execute, free_port
+from tests.regress.run import TAIL, Cell, Outcome, environment, execute
 from tests.regress.server_scripts import COLUMNS, KNOWN, NOT_RUN, SCRIPTS
 from tests.regress.stand_ins import install
 
 TIMEOUT = 900.0  #: seconds for one script; each connection of `rekey` and `try-ciphers` starts a server
 PADDING = 256 * 1024  #: bytes: scripts send the program ssh itself to and fro, and a starter is a short one
+STEP = 20
+#: Where servers listen, and forwards at the next few: below the ports that ends of connections get.
+PORTS = range(20000, 30000, STEP)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, nor on the next ones."""
+    first = os.getpid() % len(PORTS)
+    for index in range(len(PORTS)):
+        port = PORTS[(first + index) % len(PORTS)]
+        try:
+            for number in range(port, port + STEP):
+                with socket.socket() as sock:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    sock.bind(("127.0.0.1", number))
+        except OSError:
+            continue
+        return port
+    raise OSError("no free port")
 
 
 def server_starter(folder: Path) -> Path:
@@ -58,6 +80,7 @@ def run(cell: Cell, work: Path) -> Outcome:
         cell, {name: str(real(name)) for name in ("sftp", "sftp-server", "scp")}, free_port()
     )
     variables["TEST_SSH_SSHPKCS11HELPER"] = str(real("ssh-pkcs11-helper"))
+    variables["BUILDDIR"] = str(HELPERS)  # config.h: what this platform has
     variables["TEST_SSH_SSHKEYSIGN"] = str(real("ssh-keysign"))
     if cell.column == "server":
         variables["TEST_SSH_SSH"] = str(client_starter(programs, cell.release))
@@ -119,13 +142,12 @@ def report(results: dict[Cell, Outcome], controls: dict[Cell, Outcome], releases
             row.append(said)
             if said == "pass":
                 continue
+            words = [printable(line) for line in outcome.words]
             reason = KNOWN.get((release.version, script.name, cell.column))
-            reasons.append(
-                f"{release.version} {script.name}: {said}: {reason or ' / '.join(outcome.words[:3])}"
-            )
+            reasons.append(f"{release.version} {script.name}: {said}: {reason or ' / '.join(words[:3])}")
             if said in ("FAIL", "passes now"):
                 wrong += 1
-                reasons.append("    " + "\n    ".join(outcome.words[-TAIL:]))
+                reasons.append("    " + "\n    ".join(words[-TAIL:]))
         if any(row):
             print(f"| {script.name} | {' | '.join(row)} |")
     print()

@@ -1,5 +1,6 @@
 """The harness for OpenSSH's scripts about servers."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,13 @@ def test_a_process_that_a_script_left_behind_is_ended_and_no_other(tmp_path: Pat
         assert left.wait(10) == -9
         assert stays.poll() is None
         stays.kill()
+
+
+def test_a_free_port_is_one_that_nobody_has_for_a_moment() -> None:
+    port = server_run.free_port()
+    assert port in server_run.PORTS
+    with socket.create_server(("127.0.0.1", port + 1)):
+        assert server_run.free_port() != port
 
 
 def test_no_script_is_both_run_and_left_out_and_known_failures_are_run() -> None:
