@@ -392,9 +392,10 @@ def test_a_file_closed_before_an_error_leaves_the_error_as_it_is() -> None:
     assert server.requests.count(m.CLOSE) == 1
 
 
-def test_a_listener_that_gives_up_does_not_disturb_the_transfer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [b"x", b""])
+def test_a_listener_that_gives_up_does_not_disturb_the_transfer(tmp_path: Path, data: bytes) -> None:
     server = FakeServer()
-    server.files[b"/f"] = bytearray(b"x")
+    server.files[b"/f"] = bytearray(data)
 
     async def main(client: SFTPClient) -> None:
         transfer = client.get("/f", tmp_path / "f")
