@@ -17,6 +17,7 @@ from sshkit.client.target import (
     identities_of,
     load_target,
     local_facts,
+    user_line,
 )
 from sshkit.config.client_options import command_line
 from sshkit.config.parser import Setting
@@ -163,10 +164,9 @@ def connect_configured(destination: str, wishes: Wishes, reactor: "Reactor") -> 
 def _target(destination: str, wishes: Wishes) -> Target:
     """Return the target, with what the program said as lines that come before the files."""
     said: list[tuple[str, str]] = []
+    lines = [] if wishes.user is None else [user_line(wishes.user)]
     if wishes.port is not None:
         said.append(("Port", str(wishes.port)))
-    if wishes.user is not None:
-        said.append(("User", f'"{wishes.user}"'))
     if wishes.host_key_policy is not None:
         policy = wishes.host_key_policy
         said.append(("StrictHostKeyChecking", _CHECKING.get(policy, policy)))
@@ -176,7 +176,8 @@ def _target(destination: str, wishes: Wishes) -> Target:
         said.append(("ProxyCommand", wishes.proxy_command))
     facts = local_facts()
     files = config_files(facts, wishes.config_file)
-    target = load_target(destination, [command_line(*pair) for pair in said], files, facts)
+    lines += [command_line(*pair) for pair in said]
+    target = load_target(destination, lines, files, facts)
     if wishes.revoked_host_keys is not None:
         target.options.revoked_host_keys = Setting(wishes.revoked_host_keys)
     if wishes.update_host_keys is not None:
