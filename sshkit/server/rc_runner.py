@@ -1,6 +1,6 @@
 """A program of its own: runs ~/.ssh/rc or /etc/ssh/sshrc, then becomes the command of the session.
 
-Started by `login_files.with_rc`, by its path, without the library: it stays as small as it is.  Its
+Started by `login_setup.with_rc`, by its path, without the library: it stays as small as it is.  Its
 arguments: how many words the first command has, these, the path of the second program, and its argument
 vector.
 """
