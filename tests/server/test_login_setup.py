@@ -9,6 +9,7 @@ import pytest
 
 from sshkit.server import rc_runner
 from sshkit.server.accounts import Account
+from sshkit.server.login_records import LastLogin
 from sshkit.server.login_setup import (
     LoginDefaults,
     Rc,
@@ -19,7 +20,6 @@ from sshkit.server.login_setup import (
     system_environment,
     with_rc,
 )
-from sshkit.server.login_records import LastLogin
 
 
 @pytest.fixture
