@@ -226,6 +226,6 @@ def main_hosts(argv: list[str], log: Log) -> int:
         log.error(f"{error}\n{USAGE}")
         return FAILED
     except OSError as error:
-        log.error(f"{printable(str(error.filename), 4096)}: {error.strerror}")
+        log.error(f"--hosts: {printable(str(error.filename or 'cannot be read'), 4096)}: {error.strerror}")
         return FAILED
     return HostsCommand(typed, log).run()

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 def allow_x11(connection: "ClientConnection", target: "Target", log: "Log") -> "Deferred[X11Grant | None]":
     """Let the server use the display; fires with what the session asks with, or with None."""
     options = target.options
-    if not options.forward_x11.value:
-        return succeed(None)
     display = os.environ.get("DISPLAY", "")
     if not display:
         log.debug("X11 forwarding is wanted, but DISPLAY names no display")

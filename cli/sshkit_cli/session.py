@@ -28,7 +28,7 @@ from sshkit.ssh.channels.session import (
 )
 from sshkit.ssh.channels.x11 import REQUEST as X11_REQUEST
 from sshkit.ssh.connection.protocol import ChannelProtocol
-from sshkit.ssh.errors import ChannelRequestFailed
+from sshkit.ssh.errors import ChannelClosed, ChannelRequestFailed
 from sshkit.ssh.messages.connection import EXTENDED_DATA_STDERR
 
 from .local_input import LocalInput
@@ -205,6 +205,10 @@ class ClientSession(ChannelProtocol):
         if plan.command is None:
             return "session:shell"
         return f"session:subsystem:{plan.command}" if plan.subsystem else "session:command"
+
+    def timed_out(self) -> None:
+        """End: nothing has moved for ChannelTimeout's time.  The command there may go on for long."""
+        self._finish(ChannelClosed(f"{self.session_kind}: nothing has moved (ChannelTimeout)"))
 
     def pause_typing(self) -> None:
         """Read nothing from standard input: somebody else asks there."""

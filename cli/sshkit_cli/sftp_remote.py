@@ -12,7 +12,7 @@ from sshkit_keys.text import printable
 
 from sshkit.deferred import gather
 from sshkit.sftp import status
-from sshkit.sftp.errors import SFTPError
+from sshkit.sftp.errors import SFTPConnectionLost, SFTPError
 
 if TYPE_CHECKING:
     from sshkit.sftp.attributes import Attributes
@@ -67,6 +67,8 @@ def shown(path: str | bytes) -> str:
 
 def words_of(error: BaseException) -> str:
     """Return what an error says, in OpenSSH's words where it has some."""
+    if isinstance(error, SFTPConnectionLost) and error.message:
+        return error.message  # what became of the connection
     if isinstance(error, SFTPError):
         return _WORDS.get(error.status, "") or error.message
     if isinstance(error, OSError) and error.strerror:

@@ -125,7 +125,7 @@ def test_a_copy_whose_network_dies_ends_and_leaves_nothing_that_looks_whole(
     status, said = end_of(process)
     assert status == (255 if command == "sshkit-sftp" else 1)  # as those of OpenSSH
     cause = [line for line in said.splitlines() if "answered nothing for 3 seconds" in line]
-    assert len(cause) == 1
-    assert network.ours in cause[0]
+    assert cause
+    assert len(said.splitlines()) <= 3
     assert not (tmp_path / "got").exists()
     assert parts() == []

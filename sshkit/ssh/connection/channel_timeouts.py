@@ -2,7 +2,8 @@
 
 Started by clients and servers after the login where there are time-outs.  It looks now and then whether the
 windows of a channel have moved, so that what moves costs nothing more than without it.  A protocol tells what
-kind of session it is ("session:command") by its attribute `session_kind`.
+kind of session it is ("session:command") by its attribute `session_kind`; its method `timed_out`, if it has
+one, is called for each channel that is closed: the peer may take its time with its own CLOSE.
 """
 
 from collections.abc import Iterable
@@ -69,11 +70,11 @@ class ChannelTimeouts:
         for channel in channels:
             limit = self._limit_of(channel)
             if limit and now - self._seen[channel.number][2] >= limit:
-                channel.abort()
+                _expire(channel)
         limit = next((seconds for pattern, seconds in self._timeouts if pattern == GLOBAL), 0.0)
         if limit and now - self._since >= limit:
             for channel in channels:
-                channel.abort()
+                _expire(channel)
         self._timer = self._clock.call_later(self._every, self._look)
 
     def _limit_of(self, channel: "Channel") -> float:
@@ -85,3 +86,12 @@ class ChannelTimeouts:
                 if name and pattern != GLOBAL and matches_glob(pattern, name):
                     return seconds
         return 0.0
+
+
+def _expire(channel: "Channel") -> None:
+    if channel.is_closing():
+        return
+    channel.abort()
+    told = getattr(channel.protocol, "timed_out", None)
+    if told is not None:
+        told()
