@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any, cast
 
-from sshkit_keys.errors import CertificateError
+from sshkit_keys.errors import CertificateError, KeyFileError
 from sshkit_keys.text import printable
 
 from sshkit.deferred import maybe_deferred
@@ -17,7 +17,7 @@ from sshkit.server.users import Refusal, Users
 from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
 
 if TYPE_CHECKING:
-    from sshkit_keys import PublicKey
+    from sshkit_keys import KnownHosts, PublicKey
     from sshkit_keys.certificates import Certificate
 
     from sshkit.server.connection import ServerConnection
@@ -50,7 +50,7 @@ class HostUsers(Users):
         self.known_hosts = [os.fspath(path) for path in known_hosts]
         self.equivalents = [os.fspath(path) for path in equivalents]
         self.user_equivalents = user_equivalents or {}
-        self.resolve = resolve or _addresses
+        self.resolve = resolve or find_addresses
         self.names_are_enough = names_are_enough
 
     def for_connection(self, connection: "ServerConnection") -> "HostLogin":
@@ -74,36 +74,56 @@ class HostUsers(Users):
         return Refusal(f"{described}: no line lets him in as {printable(user)}")
 
     def _key_fault(self, key: "PublicKey", host: str) -> str:
-        from sshkit_keys import HostKeyStatus, KnownHosts
+        from sshkit_keys import KnownHosts
 
-        known = KnownHosts.load(self.known_hosts)
-        if key.key_type.endswith(CERTIFICATE_SUFFIX):
-            certificate = cast("Certificate", key)
-            match = known.lookup(host)
-            revoked = {entry.blob for entry in match.revoked}
-            if revoked & {certificate.key.blob, certificate.authority.blob}:
-                return "its certificate's key or authority is revoked"
-            if any(entry.blob == certificate.authority.blob for entry in match.authorities):
-                try:
-                    certificate.check("host", host.lower(), int(time()), enforced_options=frozenset())
-                except CertificateError as error:
-                    return str(error)
-                return ""
-            key = certificate.key
-        status = known.check(host, 22, key).status
-        return "" if status is HostKeyStatus.TRUSTED else f"its key {key.fingerprint()} is {status.value}"
+        return key_fault(KnownHosts.load(self.known_hosts), key, host)
 
     def _lets_in(self, path: str, host: str, local_user: str, user: str) -> bool:
-        """Say whether a file has a line for a host's user; the first line about him counts."""
-        for name, who, denied in _lines(path):
-            if name != host.lower():
-                continue
-            if who is None and local_user != user:
-                continue
-            if who is not None and who != local_user:
-                continue
+        try:
+            return lets_in(path, (host,), local_user, user)
+        except (OSError, KeyFileError):
+            return False
+
+
+def key_fault(known: "KnownHosts", key: "PublicKey", host: str) -> str:
+    """Return why a key is not known to be the host's, or nothing; of a certificate its authority may be."""
+    from sshkit_keys import HostKeyStatus
+
+    if key.key_type.endswith(CERTIFICATE_SUFFIX):
+        certificate = cast("Certificate", key)
+        match = known.lookup(host)
+        revoked = {entry.blob for entry in match.revoked}
+        if revoked & {certificate.key.blob, certificate.authority.blob}:
+            return "its certificate's key or authority is revoked"
+        if any(entry.blob == certificate.authority.blob for entry in match.authorities):
+            try:
+                certificate.check("host", host.lower(), int(time()), enforced_options=frozenset())
+            except CertificateError as error:
+                return str(error)
+            return ""
+        key = certificate.key
+    status = known.check(host, 22, key).status
+    return "" if status is HostKeyStatus.TRUSTED else f"its key {key.fingerprint()} is {status.value}"
+
+
+def lets_in(
+    path: str,
+    hosts: Sequence[str],
+    local_user: str,
+    user: str,
+    uid: int | None = None,
+    home: str | None = None,
+) -> bool:
+    """Say whether a file in the form of hosts.equiv lets in a host's user; the first line about him counts.
+
+    `hosts`: the host's names and addresses.  With `uid` and `home`, it is looked at who could write the file.
+    Raises OSError or KeyFileError.
+    """
+    names = {host.lower() for host in hosts}
+    for name, who, denied in _lines(path, uid, home):
+        if name in names and (local_user == user if who is None else who == local_user):
             return not denied
-        return False
+    return False
 
 
 class HostLogin:
@@ -147,16 +167,15 @@ class HostLogin:
         return maybe_deferred(users.resolve, host).add_callback(compare)
 
 
-def _lines(path: str) -> Iterator[tuple[str, str | None, bool]]:
+def _lines(path: str, uid: int | None, home: str | None) -> Iterator[tuple[str, str | None, bool]]:
     """Yield host, its user (None: the same as here) and whether he is kept out, of each line that is plain.
 
     A line with a netgroup or a "+" for anybody is passed over: nobody is let in by accident.
     """
-    try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_FILE).decode("utf-8", "replace")
-    except OSError:
-        return
+    from sshkit_keys.authorized_keys import open_users_file
+
+    with open_users_file(path, uid, home) as file:
+        text = file.read(MAX_FILE).decode("utf-8", "replace")
     for line in text.splitlines():
         words = line.partition("#")[0].split()
         if not words or len(words) > 2:
@@ -168,13 +187,14 @@ def _lines(path: str) -> Iterator[tuple[str, str | None, bool]]:
         yield words[0].rstrip(".").lower(), words[1] if len(words) == 2 else None, denied
 
 
-def _addresses(host: str) -> Any:
+def find_addresses(host: str) -> Any:
+    """Ask the system for a host's addresses, in a thread."""
     from sshkit.reactor.current import current
 
-    return current().defer_to_thread(_look_up, host)
+    return current().defer_to_thread(look_up, host)
 
 
-def _look_up(host: str) -> list[str]:
+def look_up(host: str) -> list[str]:
     import socket
 
     try:
