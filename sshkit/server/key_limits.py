@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from sshkit_keys.authorized_keys import AuthorizedEntry
     from sshkit_keys.authorized_principals import PrincipalEntry
 
-#: What is forbidden and allowed by these is part of KeyLimits, or was looked at before.
+#: What is forbidden and allowed by these is part of KeyLimits, or was looked at before.  verify-required comes
+#: to them when the policies of logins judge what a security key saw: until then its lines let nobody in.
 ENFORCED = frozenset(
     (
         "agent-forwarding",
@@ -49,7 +50,6 @@ ENFORCED = frozenset(
         "touch-required",
         "tunnel",
         "user-rc",
-        "verify-required",
         "x11-forwarding",
     )
 )

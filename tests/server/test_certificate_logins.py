@@ -157,10 +157,10 @@ def test_the_limits_of_line_and_certificate_hold_together(site: Site) -> None:
     assert "from= does not list 10.0.0.1" in site.reason(certify(), source="10.0.0.1")
     site.vouch('cert-authority,expiry-time="20200101"')
     assert "expired at 20200101" in site.reason(certify())
-    site.vouch('cert-authority,tunnel="1",environment="A=1",no-touch-required,verify-required,no-user-rc')
+    site.vouch('cert-authority,tunnel="1",environment="A=1",no-touch-required,no-user-rc')
     limits = site.answer(certify(extensions={"no-touch-required": "", "permit-user-rc": ""}))
     assert (limits.tunnel, limits.environment, limits.touch_required) == (1, (("A", "1"),), False)
-    assert (limits.verify_required, limits.permit_user_rc) == (True, False)
+    assert not limits.permit_user_rc
     assert site.answer(certify(extensions={})).touch_required  # both have to waive it
 
 

@@ -99,7 +99,8 @@ def test_r29_variables_are_kept_once_each_and_only_with_names_that_can_be() -> N
 
 
 def test_r06_a_touch_is_required_unless_the_line_waives_it_and_the_configuration_lets_it() -> None:
-    plain, waived, strict = limits(""), limits("no-touch-required"), limits("verify-required")
+    plain, waived = limits(""), limits("no-touch-required")
+    strict = plain.demanding(frozenset(("verify-required",)))
     assert (plain.touch_required, plain.verify_required) == (True, False)
     assert (waived.touch_required, waived.verify_required) == (False, False)
     assert (strict.touch_required, strict.verify_required) == (True, True)
