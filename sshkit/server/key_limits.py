@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sshkit_keys.authorized_keys import AuthorizedEntry
     from sshkit_keys.authorized_principals import PrincipalEntry
 
-#: What is forbidden and allowed by these is part of KeyLimits, or was looked at before.  verify-required comes
-#: to them when the policies of logins judge what a security key saw: until then its lines let nobody in.
+#: What is forbidden and allowed by these is part of KeyLimits, or was looked at before.  verify-required is
+#: not among them until the policies of logins judge what a security key saw: its lines let nobody in.
 ENFORCED = frozenset(
     (
         "agent-forwarding",
