@@ -202,8 +202,12 @@ class ServerForwards:
             raise ChannelOpenFailed(PROHIBITED, "a tunnel is not permitted")
         if wanted.unit > MAX_UNIT and wanted.unit != ANY_UNIT:
             raise ChannelOpenFailed(PROHIBITED, "there is no such device")
+        only = getattr(options, "tunnel", None)  # that of the key's line
+        if only is not None and wanted.unit not in (only, ANY_UNIT):
+            raise ChannelOpenFailed(PROHIBITED, "a tunnel of this device is not permitted")
+        unit = only if wanted.unit == ANY_UNIT else wanted.unit
         try:
-            fd, name = open_device(wanted.mode, None if wanted.unit == ANY_UNIT else wanted.unit)
+            fd, name = open_device(wanted.mode, unit)
         except NoTunnel as error:
             self._log("info", f"no tunnel: {error}")
             raise ChannelOpenFailed(CONNECT_FAILED, "the device cannot be opened") from None

@@ -203,6 +203,25 @@ def test_r28_a_key_that_may_not_forward_has_no_tunnel(world: TunWorld) -> None:
     world.close()
 
 
+def test_r28_a_key_with_a_device_has_that_one_only(world: TunWorld) -> None:
+    class Limited(sshkit.Users):
+        def check_key(self, user: str, key: Any) -> Any:
+            return KeyLimits("key:1", tunnel=7)
+
+        def methods(self) -> tuple[str, ...]:
+            return ("publickey",)
+
+    async def main(connection: sshkit.ClientConnection) -> None:
+        assert "not permitted" in await refusal(connection.forward_tunnel(1, 6))
+        world.opened.clear()
+        await connection.forward_tunnel(1, 7)
+        await connection.forward_tunnel(2)
+        assert [unit for _, unit in world.opened] == [1, 7, 2, 7]
+
+    world.with_forwards(main, forwards=ALLOWED, users=Limited({}))
+    world.close()
+
+
 def test_a_server_without_forwards_has_no_tunnels(world: TunWorld) -> None:
     async def main(connection: sshkit.ClientConnection) -> None:
         assert "not offered" in await refusal(connection.forward_tunnel())

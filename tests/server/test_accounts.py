@@ -97,9 +97,9 @@ def test_a_key_that_is_not_listed_is_refused_with_every_file_and_why(
 
 
 def test_a_refused_line_names_file_line_and_option(account: Account, key: PrivateKey) -> None:
-    path = authorize(account, f'tunnel="1" {key.public.to_line()}')
+    path = authorize(account, f'from="192.0.2.99" {key.public.to_line()}')
     text = reason(login(users(account)).check_key("ann", key.public))
-    assert f"{path}:1: the option tunnel is not obeyed here" in text
+    assert f"{path}:1: from= does not list" in text
 
 
 def test_a_later_line_with_the_same_key_may_let_in(account: Account, key: PrivateKey) -> None:
