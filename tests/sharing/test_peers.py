@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ OURS = str(Path(sys.executable).with_name("sshkit-client"))
 BACKPORT = Path(__file__).parents[2] / ".peers" / "openssh-backports" / "usr" / "bin" / "ssh"
 SYSTEM = shutil.which("ssh") or "ssh"
 OPENSSH = [SYSTEM, *([str(BACKPORT)] if BACKPORT.exists() else [])]
+UNKNOWN = "the master does not know this request"
 PAIRS = [*[(OURS, ssh) for ssh in OPENSSH], *[(ssh, OURS) for ssh in OPENSSH]]
 
 pytestmark = [pytest.mark.peer("sshd"), pytest.mark.peer("ssh")]
@@ -114,6 +116,39 @@ def _programs(rider: str, control: Path, folder: Path) -> None:
             "git", "clone", "-q", f"127.0.0.1:{folder}/origin", f"{folder}/clone", GIT_SSH_COMMAND=command
         )
         assert (folder / "clone" / ".git").is_dir(), done.stderr
+
+
+@pytest.mark.parametrize(("master", "rider"), PAIRS)
+def test_every_word_of_o_is_obeyed_or_refused_in_words(
+    sshd: RealSshd, tmp_path: Path, master: str, rider: str
+) -> None:
+    control, local = tmp_path / "control", tmp_path / "local"
+
+    def ask(*words: str) -> tuple[int, bytes, bytes]:
+        done = run(rider, "-F", "none", "-S", str(control), "-O", *words, "nowhere.invalid")
+        return done.returncode, done.stdout, done.stderr
+
+    with a_master(master, sshd, control):
+        assert ask("check")[0] == 0
+        forward = ("-L", f"{local}:127.0.0.1:{sshd.port}")
+        assert ask("forward", *forward) == (0, b"", b"")
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(local))
+            assert sock.recv(8) == b"SSH-2.0-"
+        assert ask("forward", *forward) == (0, b"", b"")  # it is there already
+        assert ask("cancel", *forward) == (0, b"", b"")
+        status, out, error = ask("cancel", *forward)
+        assert (status, out) == (0, b"")  # as ssh has it
+        assert b"port not forwarded" in error
+        port = ask("forward", "-R", f"0:127.0.0.1:{sshd.port}")[1]
+        assert int(port) > 0
+        if rider == OURS:  # OpenSSH has these words from 10.1 on
+            for word in ("conninfo", "channels"):
+                assert ask(word) == (255, b"", f"sshkit-client: -O {word}: {UNKNOWN}\n".encode())
+        assert ask("nonsense")[0] == 255
+        assert ask("check")[0] == 0  # nothing of this has harmed the master
+        assert ask("stop")[0] == 0
+        assert ask("check")[0] == 255
 
 
 @pytest.mark.parametrize("master", OPENSSH)
