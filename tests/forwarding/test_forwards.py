@@ -397,6 +397,23 @@ def test_a_stream_reads_and_writes_like_a_socket(world: ForwardWorld) -> None:
     world.with_forwards(main)
 
 
+def test_a_stream_or_a_forward_that_is_there_may_be_used_in_a_block(world: ForwardWorld) -> None:
+    async def main(connection: sshkit.ClientConnection) -> None:
+        stream = await connection.open_connection("target:7000")
+        async with stream:
+            stream.write(b"all that is left")
+            stream.write_eof()
+            await world.settled()
+        assert await stream.read() == b"all that is left"  # kept for who reads late
+        await stream.wait_closed()
+        forward = await connection.forward_local("0", "target:7000")
+        async with forward as same:
+            assert same is forward
+        assert forward.closed
+
+    world.with_forwards(main)
+
+
 def test_a_stream_that_nobody_reads_stops_the_target(world: ForwardWorld) -> None:
     async def main(connection: sshkit.ClientConnection) -> None:
         stream = await connection.open_connection("target:7000")

@@ -1,11 +1,14 @@
 """Parts of sharing, each alone: the stream of a control socket, a passenger's channel."""
 
+import errno
 import os
 import socket
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
 from sshkit_keys import wire
 
+from sshkit.client.sharing.descriptors import Input
 from sshkit.client.sharing.messages import SessionRequest
 from sshkit.client.sharing.passenger import Passenger
 from sshkit.client.sharing.stream import ControlStream
@@ -262,3 +265,54 @@ def test_a_reactor_that_closes_takes_the_descriptors_along() -> None:
         passenger.channel_opened(Channel(), b"")  # type: ignore[arg-type]
         reactor.close()
         passenger.close()
+
+
+# The input of a program.
+
+
+def read_all(reactor: NativeReactor, fd: int) -> tuple[bytes, list[str]]:
+    """Read a descriptor as a passenger does, until it ends."""
+    data, ended = bytearray(), []
+    source = Input(reactor, fd, lambda view: data.extend(view), lambda: ended.append("ended"))
+    source.resume()
+    for _ in range(100):
+        if ended:
+            break
+        reactor.turn(0.05)
+    source.close()
+    source.close()
+    return bytes(data), ended
+
+
+def test_a_terminal_that_goes_away_is_the_end_of_input() -> None:
+    master, slave = os.openpty()
+    reactor = NativeReactor()
+    try:
+        os.write(master, b"typed\n")
+        os.close(master)
+        assert read_all(reactor, slave)[1] == ["ended"]
+    finally:
+        os.close(slave)
+        reactor.close()
+
+
+def test_an_error_of_reading_is_the_end_of_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    reactor = NativeReactor()
+    real = os.readv
+
+    def fail(fd: int, buffers: Any) -> int:
+        if calls.pop():
+            raise BlockingIOError
+        raise OSError(errno.EIO if not calls else errno.ENXIO, "broken")
+
+    calls = [False, False, True]
+    try:
+        os.write(writes, b"x")
+        monkeypatch.setattr(os, "readv", fail)
+        assert read_all(reactor, reads) == (b"", ["ended"])
+    finally:
+        monkeypatch.setattr(os, "readv", real)
+        os.close(reads)
+        os.close(writes)
+        reactor.close()
