@@ -254,3 +254,52 @@ def test_the_client_in_a_process_of_its_own_jumps_too(config: Path) -> None:
     process = beside("-F", str(config), "far", "echo there", stdout=subprocess.PIPE)
     out, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (0, b"there\n")
+
+
+def test_a_program_may_name_the_command_to_go_through(
+    sshd: RealSshd, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = (
+        f"{sys.executable} -S -c 'import socket,os,threading as t;"
+        f's=socket.create_connection(("{HOST}",{sshd.port}));'
+        'f=lambda:[s.sendall(d) for d in iter(lambda:os.read(0,65536),b"")];'
+        "t.Thread(target=f,daemon=True).start();"
+        '[os.write(1,d) for d in iter(lambda:s.recv(65536),b"")]\''
+    )
+    options: dict[str, object] = {
+        "identities": [str(sshd.user_key_path)],
+        "host_keys": [sshd.host_key.public],
+        "agent": "",
+    }
+
+    async def main(command: str) -> bytes:
+        async with sshkit.connect("root@nowhere.invalid", proxy_command=command, **options) as connection:  # type: ignore[arg-type]
+            return (await connection.run("echo by way of it")).stdout
+
+    assert sshkit.run(main(relay)) == b"by way of it\n"
+    with pytest.raises(sshkit.ProxyFailed, match="ended with status 7: sh -c"):
+        sshkit.run(main("sh -c 'exit 7'"))
+    monkeypatch.setenv("SHELL", "/nonexistent/shell")
+    with pytest.raises(sshkit.SSHKitError, match="/nonexistent/shell"):
+        sshkit.run(main(relay))
+
+
+@pytest.mark.parametrize("fdpass", ["yes", "no"])
+def test_a_shell_that_is_not_there_is_told_and_leaves_no_descriptor(
+    config: Path, monkeypatch: pytest.MonkeyPatch, fdpass: str
+) -> None:
+    monkeypatch.setenv("SHELL", "/nonexistent/shell")
+    before = len(os.listdir("/proc/self/fd"))
+    options = ("-o", f"ProxyUseFdpass={fdpass}", "-o", "ProxyCommand=true")
+    status, _, err = run(config, *options, "near")
+    assert status == 255
+    assert "/nonexistent/shell" in err
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_r39_a_host_on_the_way_that_cannot_be_one_names_its_line(config: Path) -> None:
+    config.write_text("Host a\n ProxyJump user@-oProxyCommand=x\n")
+    status, _, err = run(config, "-T", "a")
+    assert status == 255
+    assert err.count("\n") == 1
+    assert f"{config}:2" in err
