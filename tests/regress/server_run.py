@@ -21,7 +21,7 @@ from sshkit_keys.text import printable
 from tests.regress.client_run import BUILT, command, starter
 from tests.regress.places import HELPERS, RELEASES, Release
 from tests.regress.run import TAIL, Cell, Outcome, environment, execute
-from tests.regress.server_scripts import COLUMNS, KNOWN, NOT_RUN, SCRIPTS
+from tests.regress.server_scripts import COLUMNS, KNOWN, NOT_RUN, OPTIONS, SCRIPTS
 from tests.regress.stand_ins import install
 
 TIMEOUT = 900.0  #: seconds for one script; each connection of `rekey` and `try-ciphers` starts a server
@@ -85,6 +85,7 @@ def run(cell: Cell, work: Path) -> Outcome:
     if cell.column == "server":
         variables["TEST_SSH_SSH"] = str(client_starter(programs, cell.release))
         variables["TEST_SSH_SSHD"] = str(server_starter(programs))
+        variables["TEST_SSH_SSHD_CONFOPTS"] = OPTIONS.get(cell.script.name, "")
     try:
         return execute(cell, work, variables, TIMEOUT)
     finally:

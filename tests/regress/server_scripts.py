@@ -122,12 +122,23 @@ NOT_RUN = {
     "sshsig": _NO_SERVER,
 }
 
+#: What a script's sshd_config says besides, so that it meets what it is about: the lines.
+OPTIONS = {
+    # The key of the MAC counts for the size of the group that the client asks for: it expects OpenSSH's first.
+    "dhgex": "MACs +umac-64-etm@openssh.com",
+}
+
 _SHA1 = "one part asks for RSA with SHA-1, which is not here (rule R16)"
+_FLOOR = "two parts want new keys after 16 and after 1024 bytes: here they come after 16 KiB at the earliest"
 
 #: What does not pass with ours and does with OpenSSH's, by release, script and column: the reason.
 KNOWN: dict[tuple[str, str, str], str] = {
     ("9.2p1", "cert-userkey", "server"): _SHA1,
     ("10.0p1", "cert-userkey", "server"): _SHA1,
+    ("9.2p1", "hostkey-agent", "server"): _SHA1,
+    ("10.0p1", "hostkey-agent", "server"): _SHA1,
     ("9.2p1", "keyscan", "server"): _SHA1,
     ("10.0p1", "keyscan", "server"): _SHA1,
+    ("9.2p1", "rekey", "server"): _FLOOR,
+    ("10.0p1", "rekey", "server"): _FLOOR,
 }
