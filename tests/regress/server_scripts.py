@@ -124,7 +124,7 @@ NOT_RUN = {
 
 #: What a script's sshd_config says besides, so that it meets what it is about: the lines.
 OPTIONS = {
-    # The key of the MAC counts for the size of the group that the client asks for: it expects OpenSSH's first.
+    # The MAC's key counts for the size of the group that the client asks for; the script expects OpenSSH's.
     "dhgex": "MACs +umac-64-etm@openssh.com",
 }
 

@@ -68,6 +68,7 @@ def test_a_free_port_is_one_that_nobody_has_for_a_moment() -> None:
 def test_no_script_is_both_run_and_left_out_and_known_failures_are_run() -> None:
     names = {script.name for script in server_scripts.SCRIPTS}
     assert not names & set(server_scripts.NOT_RUN)
+    assert set(server_scripts.OPTIONS) <= names
     releases = {release.version for release in RELEASES}
     for version, name, column in server_scripts.KNOWN:
         assert version in releases
