@@ -171,6 +171,31 @@ def _turn(reactor: Any) -> Deferred[None]:
     return turned
 
 
+def test_a_socket_that_breaks_is_the_end_of_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def fileno(self) -> int:
+            return -1
+
+        def recv(self, size: int) -> bytes:
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+        def send(self, data: bytes) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    reactor: Any = NativeReactor()
+    ends: list[ChildFailed | None] = []
+    child = Child(reactor, lambda sock: len(wait_forever()), lambda frame: None, ends.append)
+    own, other = child._sock, Broken()
+    child._sock = other  # type: ignore[assignment]
+    monkeypatch.setattr(reactor, "set_interest", lambda *_: None)
+    child.read_ready()
+    child.send(b"x")
+    child._sock = own
+    monkeypatch.undo()
+    reactor.close()
+    assert [str(end) for end in ends] == ["child does not read"]
+
+
 def test_closing_the_reactor_ends_the_child() -> None:
     reactor: Any = NativeReactor()
     ends: list[ChildFailed | None] = []
@@ -245,6 +270,19 @@ def test_the_answer_is_one_frame_with_its_kind() -> None:
 
         assert answer(ChildSocket(theirs), work) == 0
         assert ours.recv(100) == struct.pack(">I", 4) + b"\1bad"
+
+        def missing() -> bytes:
+            raise FileNotFoundError(2, "No such file", "/no\n")
+
+        def broken() -> bytes:
+            raise BrokenPipeError(32, "Broken pipe")
+
+        for failing, text in ((missing, b"/no\\n: No such file"), (broken, b"Broken pipe")):
+            assert answer(ChildSocket(theirs), failing) == 0
+            assert ours.recv(100)[5:] == text
+        ChildSocket(theirs).send(b"x")
+        ours.sendall(ours.recv(100))
+        assert ChildSocket(theirs).receive() == b"x"
 
 
 def test_what_a_child_gives_up_first(monkeypatch: pytest.MonkeyPatch) -> None:
