@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from sshkit_cli import scp_far, sftp_interactive
 from sshkit_cli.log import Log
-from sshkit_cli.sftp_commands import Shell
+from sshkit_cli.sftp_commands import Settings, Shell
+from sshkit_cli.sftp_connect import CommandLog
 from sshkit_cli.sftp_interactive import Names
 from sshkit_cli.sftp_meter import Meter
 from sshkit_cli.sftp_run import Lines, until_lost
@@ -25,7 +27,7 @@ from sshkit.sftp import status
 from sshkit.sftp.attributes import Attributes
 from sshkit.sftp.client import SFTPClient
 from sshkit.sftp.errors import SFTPConnectionLost
-from tests.cli.copying import make_tree, run_sftp, typed
+from tests.cli.copying import SERVER, make_tree, run_scp, run_sftp, typed
 from tests.cli.user import PtyUser
 from tests.sftp.client.world import FakeServer, Memory
 
@@ -194,8 +196,6 @@ def test_a_user_whose_output_goes_elsewhere_has_a_prompt_in_it(
     monkeypatch.chdir(tmp_path / "here")
     typed()  # skips where there is no sftp-server
     user.type("pwd\nls -1 a.txt\n\x04")
-    from tests.cli.copying import SERVER
-
     done = run_sftp("-D", SERVER, stdin=user.slave)
     here = tmp_path / "here"
     assert done.out.decode() == f"sftp> Remote working directory: {here}\nsftp> a.txt\nsftp> \n"
@@ -343,3 +343,73 @@ def test_the_far_side_of_scp_waits_for_its_reader_but_not_for_ever(left: int, se
     network.run(scp_far.flushed(pipe, network))
     assert pipe.closed
     assert network.seconds() - before == pytest.approx(seconds)
+
+
+# The command as a whole.
+
+
+def test_a_signal_ends_the_command_by_that_signal_and_nothing_is_left(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tree(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup(1)
+    try:
+        done = typed(f"!kill -HUP {os.getpid()}", "pwd", f"!kill -TERM {os.getpid()}; sleep 1", "pwd")
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGHUP, before[1])
+    assert killed == [(os.getpid(), signal.SIGTERM)]
+    assert done.status == 255
+    assert done.out.decode().count("Remote working directory") == 1
+
+
+def test_a_quiet_copy_says_nothing_even_of_its_failure(home: Path) -> None:
+    done = run_scp("-q", "-o", "LogLevel=QUIET", "-P", "1", "127.0.0.1:x", "/nonexistent/y")
+    assert (done.out, done.err) == (b"", "")
+    assert done.status != 0
+
+
+def test_a_folder_that_was_removed_under_us_has_no_name(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    done = typed("!rmdir $PWD", "lpwd")
+    assert "Couldn't get local cwd: No such file or directory\n" in done.err
+
+
+def shell_says(tmp_path: Path, server: FakeServer, *lines: str) -> str:
+    """Do lines with a server; return what the user was told."""
+    path = tmp_path / "log"
+    memory = Memory(server)
+
+    async def main(client: SFTPClient) -> None:
+        log = CommandLog("sshkit-sftp")
+        log._write = said.append  # type: ignore[method-assign]
+        command: Any = type("Command", (), {"log": log, "reactor": memory.network})()
+        meter = Meter(memory.network, log, enabled=False)
+        shell = Shell(command, client, Settings(False, False, False, False, False), meter, "/")
+        for line in lines:
+            await shell.do(line)
+
+    said: list[str] = []
+    memory.run(main)
+    assert not path.exists()
+    return "".join(said)
+
+
+def test_a_server_that_tells_neither_modes_nor_owners_is_told_apart(tmp_path: Path) -> None:
+    server = FakeServer()
+    server.files[b"/f"] = bytearray(b"x")
+    server.attributes = lambda path: Attributes(1)  # type: ignore[method-assign]
+    said = shell_says(tmp_path, server, "cd /f", "chown 7 /f", "'open")
+    assert "Can't change directory: Can't check target\n" in said
+    assert 'Can\'t get current ownership of remote file "/f"\n' in said
+    assert "nterminated" in said or "quote" in said
