@@ -3,6 +3,7 @@
 `Place` holds the keys; `OwnServer` is one running server, `OpenSSH` a way to call the system's ssh on it.
 """
 
+import contextlib
 import os
 import pwd
 import re
@@ -19,6 +20,7 @@ from sshkit_keys.key_files import write_private_key, write_public_key
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 30.0
+DRAIN = 0.5  #: seconds for a server to end that waits for its last session
 USER = pwd.getpwuid(os.geteuid()).pw_name
 READY = re.compile(r"sshkit-server: listening on \S+ port (\d+).* connect with: ")
 
@@ -60,6 +62,8 @@ class Place:
             f"AuthorizedKeysFile {self.authorized}",
             "StrictModes no",
             "LogLevel VERBOSE",
+            "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no",
         ]
         path.write_text("".join(f"{line}\n" for line in (*lines, *rest)))
         return path
@@ -181,10 +185,18 @@ class OwnServer:
         except ConnectionResetError:
             return b""
 
+    def processes(self) -> list[int]:
+        """Return the process numbers of all that it has started: workers, and programs of users."""
+        found = [self.process.pid]
+        for number in found:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                listed = Path(f"/proc/{number}/task/{number}/children").read_text()
+                found += [int(child) for child in listed.split()]
+        return found[1:]
+
     def children(self) -> list[int]:
-        """Return the process numbers of its children."""
-        number = self.process.pid
-        return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+        """Return the process numbers of users' programs."""
+        return [number for number in self.processes() if not _serves(number)]
 
     def wait(self) -> int:
         """Wait for its end; return its exit status."""
@@ -198,9 +210,22 @@ class OwnServer:
         """End it with a signal and return its exit status; nothing else may have gone wrong."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+            if number == signal.SIGTERM:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(DRAIN)
+                if self.process.poll() is None:  # somebody is still logged in
+                    self.process.send_signal(number)
         status = self.wait()
         assert "Traceback" not in self.log, self.log
         return status
+
+
+def _serves(number: int) -> bool:
+    """Say whether a process is one of the server's own."""
+    try:
+        return b"sshkit_cli.server" in Path(f"/proc/{number}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def read_to_end(sock: socket.socket) -> bytes:

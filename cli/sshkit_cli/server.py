@@ -60,7 +60,12 @@ def _run(options: Options) -> int:
         if options.dump:
             _dump(options, configuration)
         return 0
-    return _serve(options, _planned(options, configuration))
+    planned = _planned(options, configuration)
+    try:
+        return _serve(options, planned)
+    finally:
+        if planned.holder is not None:
+            planned.holder.close()
 
 
 def _read(options: Options) -> "ServerOptions":
@@ -140,15 +145,19 @@ def _serve(options: Options, planned: "Planned") -> int:
     for note in configuration.notes:
         log("verbose", note)
     pid_file: PidFile | None = None
+    told = False
 
     def ready(daemon: Daemon) -> None:
-        nonlocal pid_file
-        text = _ready_line(plan, daemon)
+        nonlocal pid_file, told
+        text = _ready_line(daemon.plan, daemon)
         if pid_path is not None and not options.debug:
             try:
                 pid_file = PidFile(pid_path)
             except OSError as error:
                 log("error", f"PidFile {pid_path}: {error.strerror}")
+        if told:  # it was, before the configuration was read again
+            return
+        told = True
         if detached is not None or log_file >= 0:
             log("info", text)
         if detached is not None:
@@ -173,7 +182,8 @@ def _serve(options: Options, planned: "Planned") -> int:
             daemon.listen_and_run(ready)
         from signal import SIGINT
 
-        return FAILED if daemon.signal == SIGINT else 0
+        ended_early = options.inetd and daemon.gave_up
+        return FAILED if daemon.signal == SIGINT or ended_early else 0
     except SSHKitError as error:
         if detached is None:
             raise
@@ -198,12 +208,13 @@ def _open_log(
     from sshkit.server.event_log import EventLog, descriptor_sink, syslog_sink
 
     if log_file >= 0:
-        sink = descriptor_sink(log_file, stamped=True)
+        sink = descriptor_sink(log_file, stamped=configuration.log_format.value != "json")
     elif options.log_to_stderr or options.debug or not (background or options.inetd):
         sink = descriptor_sink(2, stamped=False)
     else:
         sink = syslog_sink(configuration.syslog_facility.value)
-    return EventLog(configuration.log_level.value, sink)
+    as_json = configuration.log_format.value == "json"
+    return EventLog(configuration.log_level.value, sink, as_json=as_json)
 
 
 def _ready_line(plan: "Plan", daemon: "Daemon") -> str:

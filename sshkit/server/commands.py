@@ -32,6 +32,8 @@ class SessionTerms(NamedTuple):
     subsystems: Mapping[str, str] = {}
     forced_command: str | None = None
     environment: Mapping[str, str] | None = None  #: SetEnv
+    root: str | None = None  #: ChrootDirectory, with its tokens
+    expose_methods: bool = False  #: sessions may know how their user logged in (SSH_USER_AUTH)
 
 
 class LoginSessions:

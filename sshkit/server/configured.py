@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sshkit_keys.errors import KeyFileError
 from sshkit_keys.text import printable, quoted
 
+from sshkit.config.algorithm_names import usable_list
 from sshkit.config.parser import ConfigError, Setting
 from sshkit.server.accounts import Account, AccountError
 from sshkit.server.commands import LoginSessions, SessionTerms
 from sshkit.server.forward_policy import ForwardPolicy, X11Policy
 from sshkit.server.limits import MaxStartups
 from sshkit.server.login_rules import LoginRules
+from sshkit.server.moduli import with_moduli
 from sshkit.server.server import Settings
 from sshkit.server.system_passwords import PasswordsUnavailable
 from sshkit.server.system_users import SystemUsers, Terms
-from sshkit.ssh.algorithms import Algorithms
+from sshkit.ssh.algorithms import Algorithms, known_names
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.rekeying import DEFAULT_BYTES, DEFAULT_SECONDS, RekeyLimits
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from sshkit.server.login_policy import PolicyOwner
 
 MAX_KEPT = 1024  #: terms that are kept
-MAX_BANNER = 64 * 1024  #: bytes; a packet holds them with room to spare
+MAX_BANNER = 250 * 1024  #: bytes; a packet holds them with room to spare
 
 #: From the paths of host keys to the keys, or what is wrong with each.
 LoadKeys = Callable[[Sequence[str]], "list[PrivateKey | KeyFileError | OSError]"]
@@ -155,7 +157,7 @@ class Planner:
             return None
         methods = users.methods()
         for method in dict.fromkeys(entry.partition(":")[0] for chain in rules.chains for entry in chain):
-            if method not in methods:
+            if method not in methods and not options.has_blocks:
                 self._wrong(
                     options.authentication_methods,
                     f"AuthenticationMethods: {quoted(method)} is not switched on",
@@ -213,6 +215,7 @@ class UserTerms:
             authorities=options.trusted_user_ca_keys.value,
             principals=options.authorized_principals_file.value,
             revoked=options.revoked_keys.value,
+            refused=options.refuse_connection.value,
         )
 
     def settings(self, options: "ServerOptions", account: Account | None = None) -> Settings:
@@ -237,6 +240,8 @@ class UserTerms:
             permit_terminal=options.permit_tty.value,
             version_addendum=options.version_addendum.value,
             forwards=forwards_of(options, account),
+            channel_timeouts=options.channel_timeouts.value,
+            unused_timeout=options.unused_connection_timeout.value,
         )
 
     def _algorithms(self, options: "ServerOptions") -> Algorithms:
@@ -247,13 +252,26 @@ class UserTerms:
             "Ciphers": ("ciphers", options.ciphers),
             "MACs": ("macs", options.macs),
             "PubkeyAcceptedAlgorithms": ("user_keys", options.pubkey_accepted_algorithms),
+            "HostbasedAcceptedAlgorithms": ("hostbased_keys", options.hostbased_algorithms),
+            "CASignatureAlgorithms": ("ca_signatures", options.ca_algorithms),
         }
         for keyword, (category, setting) in edits.items():
+            if setting.value is None:
+                continue
             try:
-                algorithms = algorithms.edited(**{category: setting.value})
+                # What only OpenSSH has is left out: its own configurations name it.
+                text, _ = usable_list(keyword, setting, known_names(category))
+                algorithms = algorithms.edited(**{category: text})
             except LocalProtocolError as error:
                 self.report(setting, f"{keyword}: {error}")
-        return algorithms
+            except ConfigError as error:
+                self.report(setting, error.cause)
+        if not options.compression.value:
+            algorithms = algorithms.edited(compressions="none")
+        return with_moduli(algorithms, options.moduli_file.value, self._warn)
+
+    def _warn(self, text: str) -> None:
+        self._options.notes.append(text)
 
     def _banner(self, options: "ServerOptions") -> str:
         setting = options.banner
@@ -262,9 +280,8 @@ class UserTerms:
         try:
             with open(setting.value, "rb") as file:
                 data = file.read(MAX_BANNER + 1)
-        except OSError as error:
-            self.report(setting, f"Banner: {printable(setting.value)}: {error.strerror}")
-            return ""
+        except OSError:
+            return ""  # as in sshd: it may come later
         if len(data) > MAX_BANNER:
             self.report(setting, f"Banner: {printable(setting.value)}: more than {MAX_BANNER} bytes")
         return data.decode("utf-8", "replace")
@@ -313,6 +330,8 @@ def session_terms(options: "ServerOptions") -> SessionTerms:
         subsystems=dict(reversed(options.subsystems.value)),
         forced_command=options.force_command.value,
         environment=dict(reversed(options.set_env.value)),
+        root=options.chroot_directory.value,
+        expose_methods=options.expose_auth_info.value,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sshkit_keys.text import printable
 
 from sshkit.deferred import Deferred, Failure
+from sshkit.server.host_key_rotation import PROVE
 from sshkit.server.login_policy import LoginPolicy
 from sshkit.server.session import SessionSetup
 from sshkit.ssh.authentication.methods.public_key import HOST_BOUND_EXTENSION
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
     from sshkit.server.forwards import ServerForwards
     from sshkit.server.server import Server
+    from sshkit.server.unused_timeout import UnusedTimeout
     from sshkit.server.users import Logins
     from sshkit.ssh.connection.channel import Channel
+    from sshkit.ssh.connection.channel_timeouts import ChannelTimeouts
     from sshkit.ssh.connection.protocol import ChannelProtocol
     from sshkit.ssh.transport.exchange import HostSigner
 
@@ -57,6 +60,9 @@ class ServerConnection:
         "_seen",
         "_sessions",
         "_sessions_over",
+        "_timeouts",
+        "_unused",
+        "auth_info",
         "grant",
         "layer",
         "policy",
@@ -69,9 +75,12 @@ class ServerConnection:
         self.server = server
         self.source = ""  #: the client's address
         self.grant: Grant | None = None  #: who logged in, and how
+        self.auth_info = ""  #: a file that tells sessions how, or nothing
         self._connection: Connection | None = None
         self._forwards: ServerForwards | None = None
         self._keepalive: Keepalive | None = None
+        self._timeouts: ChannelTimeouts | None = None
+        self._unused: UnusedTimeout | None = None
         self._sessions = 0
         self._sessions_over = False
         self._seen = 0  # bytes in both directions when it was last looked at
@@ -174,10 +183,14 @@ class ServerConnection:
             self._grace.cancel()
         if self._keepalive is not None:
             self._keepalive.stop()
+        for watch in (self._timeouts, self._unused):
+            if watch is not None:
+                watch.stop()
         if self._connection is not None:
             self._connection.lost(error)
         if self._forwards is not None:
             self._forwards.ended()
+        getattr(self.users, "connection_ended", lambda: None)()
         self.server.connection_ended(self, error)
 
     # The owner of the policy.
@@ -203,6 +216,16 @@ class ServerConnection:
         self._connection = Connection(self.layer, self)
         if settings.keepalive:
             self._keepalive = Keepalive(self._connection, settings.keepalive, settings.keepalive_count)
+        if settings.channel_timeouts:
+            from sshkit.ssh.connection.channel_timeouts import ChannelTimeouts
+
+            self._timeouts = ChannelTimeouts(self._connection, self.server.clock, settings.channel_timeouts)
+        if settings.unused_timeout:
+            from sshkit.server.unused_timeout import UnusedTimeout
+
+            self._unused = UnusedTimeout(self._connection, self.server.clock, settings.unused_timeout)
+        if settings.announce_keys:
+            self.server.clock.call_soon(self._announce_keys)  # when SUCCESS has left
         # Many connections are idle from here on.  Resting at once, before the next one logs in, keeps the
         # memory of what both made from being scattered over a heap that never shrinks.
         self.server.clock.call_soon(self.layer.rest)
@@ -228,12 +251,20 @@ class ServerConnection:
         """Serve requests for forwards; refuse all others, which is also the answer that a keepalive wants."""
         if self.settings.forwards is not None and kind in FORWARD_REQUESTS:
             return self.forwards.global_requested(kind, body)
+        if kind == PROVE and self.settings.announce_keys:
+            return self.server.rotation.prove(self.layer, body)
         if kind == NO_MORE_SESSIONS and not body:
             self._sessions_over = True
             return b""
         return None
 
+    def _announce_keys(self) -> None:
+        if self._connection is not None and self.layer.lost is None:
+            self.server.rotation.announce(self._connection)
+
     def channel_ended(self, channel: "Channel") -> None:
+        if self._unused is not None:
+            self._unused.closed()
         if channel.kind == "session":
             self._sessions -= 1
             if self._forwards is not None:

@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from sshkit_keys.errors import SSHKitError
 
-from sshkit.deferred import Deferred, Failure, gather
+from sshkit.deferred import Deferred, Failure, gather, maybe_deferred
 from sshkit.server.workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    import socket
+
     from sshkit.config.sshd_config import ListenPlace
     from sshkit.interfaces import Listener, Reactor
     from sshkit.server.configured import Plan
     from sshkit.server.event_log import EventLog
     from sshkit.server.workers.key_holder import KeyHolder
+
+
+PASSED = "systemd"  #: in the place of a host: a socket that was there before us
 
 
 class CannotListen(SSHKitError):
@@ -116,8 +121,24 @@ class Daemon:
 
     # The start.
 
+    @property
+    def gave_up(self) -> bool:
+        """Say whether a connection has ended before its login."""
+        return self.supervisor.gave_up
+
     def _begin(self) -> None:
         """Listen first: a port that is not to be had is told before anything else is begun."""
+        from sshkit.server.systemd import listen_fds
+
+        try:
+            passed = [each for each in listen_fds() if each.is_listening]
+        except SSHKitError as error:
+            self._failed(Failure(error))
+            return
+        if passed:
+            self._take_over([each.sock for each in passed])
+            self._listening(None)
+            return
         self._listen(self.plan.places).add_callbacks(self._listening, self._failed)
 
     def _listen(self, places: "list[ListenPlace]") -> "Deferred[Any]":
@@ -129,11 +150,45 @@ class Daemon:
             def listening(listener: "Listener", key: tuple[str, int] = (host, port)) -> None:
                 listener.pause()
                 self._listeners[key] = listener
-                for address in listener.addresses:
-                    self.log("verbose", f"listening on {address[0]} port {address[1]}")
 
             waits.append(opening.add_errback(_name_place, host, port).add_callback(listening))
-        return gather(*waits)
+
+        def tell(result: object) -> object:
+            for listener in self._listeners.values():
+                for address in listener.addresses:
+                    self.log("verbose", f"listening on {address[0]} port {address[1]}")
+            return result
+
+        return gather(*waits).add_callback(tell)
+
+    def _take_over(self, socks: "list[socket.socket]") -> None:
+        """Listen at sockets that systemd has made."""
+        from sshkit.reactor.listener import Listener
+
+        for number, sock in enumerate(socks):
+            sock.setblocking(False)
+            listener = Listener(cast("Any", self.reactor), [sock], cast("Any", Taker(self)))
+            listener.pause()
+            self._listeners[PASSED, number] = listener
+
+    def _serve_metrics(self) -> None:
+        address = self.plan.options.metrics_address.value
+        if address is None:
+            return
+        from sshkit.server.metrics_endpoint import serve_metrics
+
+        supervisor = self.supervisor
+        supervisor.metrics.lend("sessions_open", "Users' processes.", lambda: len(supervisor.sessions))
+        supervisor.metrics.lend("workers", "Processes that serve.", lambda: len(supervisor.workers))
+        supervisor.metrics.lend(
+            "not_logged_in", "Connections that are not logged in.", lambda: supervisor.startups.count
+        )
+        supervisor.metrics.lend(
+            "penalties", "Sources that are penalised.", lambda: len(supervisor.penalties or ())
+        )
+        place = address.path or (address.host, address.port)
+        serving = maybe_deferred(serve_metrics, self.reactor, supervisor.metrics, place)
+        serving.add_errback(lambda failure: self.log("error", f"MetricsAddress: {failure.exception}"))
 
     def _listening(self, _: object) -> None:
         self.supervisor.start().add_callback(self._serving)
@@ -142,6 +197,7 @@ class Daemon:
     def _serving(self, _: object) -> None:
         for listener in self._listeners.values():
             listener.resume()
+        self._serve_metrics()
         self._notifier.ready()
         self._notifier.start_watchdog(self.reactor)
         self._ready(self)
@@ -203,6 +259,11 @@ class Daemon:
     # Another configuration.
 
     def _hung_up(self) -> None:
+        import signal
+
+        if not self._listeners:  # one connection: whoever started us for it, ssh for example, has ended
+            self._end(int(signal.SIGINT))
+            return
         if self._replan is None or self.signal is not None:
             return
         self._notifier.reloading()
@@ -216,6 +277,8 @@ class Daemon:
         if planned.holder is not None:
             planned.holder.attach(self.reactor)
         wanted = {(host, port): place for place in planned.plan.places for host, port, _ in (place,)}
+        if any(key[0] == PASSED for key in self._listeners):
+            wanted = {key: place for key, place in wanted.items() if key in self._listeners}
         added = [place for key, place in wanted.items() if key not in self._listeners]
         self._listen(added).add_callbacks(
             lambda _: self._go_over(planned, set(wanted)), lambda failure: self._not_read(planned, failure)
@@ -229,7 +292,7 @@ class Daemon:
 
     def _go_over(self, planned: Planned, wanted: set[tuple[str, int]]) -> None:
         old, self._planned = self._planned, planned
-        for key in set(self._listeners) - wanted:
+        for key in [key for key in self._listeners if key not in wanted and key[0] != PASSED]:
             self._listeners.pop(key).close()
 
         def done(_: object) -> None:
@@ -237,6 +300,7 @@ class Daemon:
                 listener.resume()
             self.log("info", "the configuration was read again")
             self._notifier.ready()
+            self._ready(self)
             if old.holder is not None:
                 self.supervisor.wait_for(old.plan).add_callback(lambda _: _close(old))
 

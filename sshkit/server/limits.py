@@ -32,7 +32,7 @@ class MaxStartups(NamedTuple):
 class Startups:
     """Counts the connections that are not logged in, in all and by source address."""
 
-    __slots__ = ("_blocks", "_by_source", "limit", "_per_source", "_random_bytes", "count")
+    __slots__ = ("_blocks", "_by_source", "_per_source", "_random_bytes", "count", "limit")
 
     def __init__(
         self,
@@ -55,8 +55,16 @@ class Startups:
 
     def refusal(self, source: str) -> str | None:
         """Return why a new connection from `source` may not start now, or None."""
+        return self.source_refusal(source) or self.common_refusal()
+
+    def source_refusal(self, source: str) -> str | None:
+        """Return why there may be no more of this source, or None."""
         if self._per_source is not None and self._by_source.get(self._block(source), 0) >= self._per_source:
             return f"{self._per_source} connections of {source} are not logged in"
+        return None
+
+    def common_refusal(self) -> str | None:
+        """Return why there may be no more of anybody, or None; chance decides about some."""
         limit = self.limit
         if self.count < limit.start:
             return None

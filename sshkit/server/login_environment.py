@@ -56,6 +56,8 @@ def login_environment(
         agent = request.connection.forwards.agent_path
         if agent:
             environment["SSH_AUTH_SOCK"] = agent
+    if request.connection.auth_info:
+        environment["SSH_USER_AUTH"] = request.connection.auth_info
     if original_command is not None:
         environment["SSH_ORIGINAL_COMMAND"] = original_command
     return environment

@@ -46,7 +46,7 @@ class PolicyOwner(Protocol):
 class LoginPolicy:
     """The policy of one connection (`sshkit.ssh.authentication.server.AuthenticationPolicy`)."""
 
-    __slots__ = ("_keys", "_left", "_owner", "_refusal", "_user", "users")
+    __slots__ = ("_keys", "_left", "_owner", "_proof", "_refusal", "_user", "passed", "users")
 
     def __init__(self, owner: PolicyOwner, users: "Logins") -> None:
         self._owner = owner
@@ -55,6 +55,8 @@ class LoginPolicy:
         self._left: tuple[Chain, ...] = ()  # what is left of each chain; empty: there are none
         self._keys: set[str] = set()  # those that were a part of the login: none counts twice
         self._refusal = ""  # why the request in work was refused, for the log
+        self._proof: PublicKey | None = None  # the key of the request in work
+        self.passed: list[tuple[str, PublicKey | None]] = []  #: what the login is made of, with keys
 
     def prepare(self, user: str) -> Any:
         """Look the user up, where the users object does so before anything else; may be a Deferred."""
@@ -82,6 +84,7 @@ class LoginPolicy:
         Asked only where nothing that was passed counts any more: at the start, and for another user.
         """
         self._user, self._left, self._keys = user, self._chains(), set()
+        self.passed = []
         return self._next() if self._left else self.users.methods()
 
     def none(self, user: str) -> "Verdict | Deferred[Verdict]":
@@ -90,8 +93,11 @@ class LoginPolicy:
 
     def public_key(self, user: str, key: "PublicKey", signed: bool) -> "Verdict | Deferred[Verdict]":
         """Decide on a key."""
-        answer = maybe_deferred(self.users.check_key, user, key)
+        # Where a mere question and a proof are not the same: a question leaves nothing behind (R4).
+        check = getattr(self.users, "check_signed_key", None) if signed else None
+        answer = maybe_deferred(check or self.users.check_key, user, key)
         fingerprint = key.fingerprint()
+        self._proof = key if signed else None
         if signed and fingerprint in self._keys:
             return self._refuse(f"{key.key_type} {fingerprint}: it was a part of this login already")
         return self._judge(user, "publickey", answer, f"{key.key_type} {fingerprint}", signed, fingerprint)
@@ -189,6 +195,8 @@ class LoginPolicy:
             if not options or isinstance(options, PasswordExpired):  # no other method can change it
                 words = (key, getattr(options, "reason", ""))
                 return self._refuse(": ".join(word for word in words if word))
+            if final:
+                self.passed.append((method, self._proof if method == "publickey" else None))
             if final and self._chains():
                 if user != self._user:
                     self._user, self._left, self._keys = user, self._chains(), set()

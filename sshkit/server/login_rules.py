@@ -13,6 +13,7 @@ from sshkit_keys.text import printable
 
 from sshkit.server.accounts import Account, account_fault, group_names, key_paths
 from sshkit.server.key_limits import KeyLimits, LineRefused, address_matches, limits_of
+from sshkit.server.login_files import login_files
 from sshkit.server.privileges import acting_as
 from sshkit.server.users import Refusal
 from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
@@ -46,6 +47,7 @@ class LoginRules(NamedTuple):
     authorities: str | None = None  #: file of the keys whose certificates let in
     principals: str | None = None  #: file of the names that a certificate may bear, with tokens
     revoked: str | None = None  #: a revocation list, or a file of public keys
+    refused: bool = False  #: RefuseConnection: whoever comes from there
 
 
 class AccountLogins:
@@ -72,6 +74,8 @@ class AccountLogins:
         """Return why nobody may log in from `source` whatever the proof, or None."""
         rules, account = self.rules, self.account
         user = account.name
+        if rules.refused:
+            return "RefuseConnection is yes"
         if account.uid == 0 and rules.permit_root == "no":
             return "PermitRootLogin is no"
         pattern = _matching(rules.deny_users, user, source)
@@ -132,7 +136,9 @@ class AccountLogins:
         from sshkit_keys.authorized_keys import load_authorized_keys
 
         account = self.account
-        for path in self.paths:
+        with acting_as(account):
+            paths = list(login_files(self.paths))
+        for path in paths:
             try:
                 with acting_as(account):
                     if self.rules.strict_modes:
@@ -205,7 +211,9 @@ class AccountLogins:
             return limits_of_certificate(certificate, self.account.name, source)
         own = limits_of_certificate(certificate, None, source)
         reasons: list[str] = []
-        for path in self.principal_paths:
+        with acting_as(self.account):
+            paths = list(login_files(self.principal_paths))
+        for path in paths:
             try:
                 with acting_as(self.account):
                     if self.rules.strict_modes:

@@ -1,9 +1,9 @@
 """Modules that a server loads before it listens, instead of on first use.
 
 Called by `daemon`.  A server that has run out of descriptors cannot load a module any more, and must go on
-without faults just then (R41).  Where privileges are separated, the processes of users are copies that may not
-be able to read our files, or have another root; and what is loaded before is memory that all of them share.
-A test holds the list to what the rooms of a server load in their functions.
+without faults just then (R41).  Where privileges are separated, the processes of users are copies that may
+not be able to read our files, or have another root; and what is loaded before is memory that all of them
+share.  A test holds the list to what the rooms of a server load in their functions.
 """
 
 MODULES = (

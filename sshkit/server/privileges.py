@@ -5,6 +5,7 @@ the rights belong to all of it.
 """
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,33 @@ def confine() -> None:
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.geteuid() == 0:
         libc.unshare(_CLONE_NEWNET)  # a container may forbid it: then the network stays
+
+
+def change_root(path: str) -> None:
+    """Have another root directory; raises RightsNotGiven.
+
+    Each folder on the way to it belongs to root and is writable by nobody else, as sshd demands: else the
+    user could make a root that fools programs with more rights.
+    """
+    if not path.startswith("/"):
+        raise RightsNotGiven(f"ChrootDirectory {printable(path)}: not an absolute path")
+    parts = [part for part in path.split("/") if part]
+    for count in range(len(parts) + 1):
+        place = "/" + "/".join(parts[:count])
+        try:
+            status = os.stat(place)
+        except OSError as error:
+            raise RightsNotGiven(f"ChrootDirectory {printable(place)}: {error.strerror}") from None
+        if not stat.S_ISDIR(status.st_mode):
+            raise RightsNotGiven(f"ChrootDirectory {printable(place)}: not a folder")
+        if status.st_uid or status.st_mode & 0o022:
+            raise RightsNotGiven(f"ChrootDirectory {printable(place)}: not root's, or others may write there")
+    try:
+        os.chdir(path)
+        os.chroot(path)
+        os.chdir("/")
+    except OSError as error:
+        raise RightsNotGiven(f"ChrootDirectory {printable(path)}: {error.strerror}") from None
 
 
 def hide() -> None:

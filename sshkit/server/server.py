@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from sshkit_keys import CertifiedKey, PrivateKey, PublicKey
 
     from sshkit.interfaces import Clock, DelayedCall, Listener, Reactor, Transport
+    from sshkit.server.host_key_rotation import HostKeyRotation
     from sshkit.server.sftp import SFTPService
     from sshkit.sftp.backends.interface import Backend
+    from sshkit.ssh.transport.exchange import HostSigner
 
     #: A backend for all, or what makes one for each session (None refuses); True: this process' files.
     SFTPChoice = Backend | SFTPService | bool | Callable[[SessionRequest], Backend | SFTPService | None]
@@ -49,6 +51,9 @@ class Settings(NamedTuple):
     permit_terminal: bool = True
     version_addendum: str = ""  #: follows our version in the identification
     forwards: ForwardPolicy | None = None  #: None: no forwards are served
+    channel_timeouts: tuple[tuple[str, float], ...] = ()  #: patterns of channels' kinds; the first that fits
+    unused_timeout: float = 0.0  #: seconds without a channel after which a client has to go
+    announce_keys: bool = True  #: clients are told of all host keys, and may ask for proof of them
 
 
 Log = Callable[[str, str, "BaseException | None"], object]
@@ -61,7 +66,7 @@ class Server:
         self,
         clock: "Clock",
         *,
-        host_keys: "Sequence[PrivateKey | CertifiedKey]",
+        host_keys: "Sequence[HostSigner]",
         users: Users,
         start_program: StartProgram,
         settings: Settings = Settings(),  # noqa: B008 - immutable
@@ -75,9 +80,11 @@ class Server:
         self.start_program = start_program
         self.settings = settings
         self.random_bytes = random_bytes
-        self.host_keys: dict[str, PrivateKey | CertifiedKey] = {
+        self.host_keys: dict[str, HostSigner] = {
             name: key for key in reversed(host_keys) for name in key.public.signature_algorithms
         }
+        self._all_keys = tuple(host_keys)
+        self._rotation: HostKeyRotation | None = None
         addendum = settings.version_addendum
         self.identification = IDENTIFICATION + (f" {addendum}".encode() if addendum else b"")
         self.startups = Startups(
@@ -96,6 +103,15 @@ class Server:
         if not self.listeners:
             raise LocalProtocolError("the server does not listen")
         return self.listeners[0].address
+
+    @property
+    def rotation(self) -> "HostKeyRotation":
+        """What tells clients of the host keys, and proves them."""
+        if self._rotation is None:
+            from sshkit.server.host_key_rotation import HostKeyRotation
+
+            self._rotation = HostKeyRotation(self._all_keys)
+        return self._rotation
 
     def make_protocol(self) -> Any:
         """Return the protocol for one accepted connection."""

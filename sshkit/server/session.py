@@ -93,6 +93,14 @@ class Program(ChannelProtocol):
         self.channel = request.channel
         self._ended = False
 
+    @property
+    def session_kind(self) -> str:
+        """What ChannelTimeout calls it: session:shell, session:command, session:subsystem:sftp."""
+        request = self.request
+        if request.subsystem is not None:
+            return f"session:subsystem:{request.subsystem}"
+        return "session:shell" if request.command is None else "session:command"
+
     def started(self) -> None:
         """The client was told that the program runs."""
 

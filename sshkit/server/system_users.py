@@ -74,6 +74,7 @@ class SystemUsers(Users):
 
     def find(self, user: str) -> tuple[Account, str | None]:
         """Return whose files and password are looked at for a name, and why it is refused all the same."""
+        user = user.partition(":")[0]  # what follows is a style of authentication, which nobody has here
         account = self.account
         if account is not None:
             other = f"this server runs as {account.name} and lets nobody else in"

@@ -317,7 +317,7 @@ def test_a_forced_command_runs_instead_of_whatever_was_asked_for(start: Start, p
     server = start('ForceCommand echo "forced: $SSH_ORIGINAL_COMMAND"', "Subsystem known /bin/known -x 'a b'")
     assert server.ssh("rm -rf things").stdout == b"forced: rm -rf things\n"
     assert server.ssh().stdout == b"forced: \n"
-    assert server.ssh("known", options=("-s",)).stdout == b"forced: /bin/known -x 'a b'\n"
+    assert server.ssh("known", options=("-s",)).stdout == b'forced: /bin/known -x "a b"\n'
 
 
 def test_a_subsystem_is_the_command_of_the_table(start: Start) -> None:

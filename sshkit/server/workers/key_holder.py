@@ -89,6 +89,7 @@ class KeyHolder:
             self._gone(LinkBroken("the server ends"))
         elif self._sock is not None:
             self._sock.close()
+            self._sock = None
 
     def sign(self, index: int, algorithm: str, data: bytes) -> Deferred[bytes]:
         """Ask for a signature."""
@@ -150,6 +151,10 @@ def _hold(sock: socket.socket, paths: list[str], account: "Account | None") -> i
         except OSError as error:
             sock.send(bytes((_MISSING,)) + uint32(error.errno or 0))
         keys.append(key)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):  # whoever started the server may wait for their end
+        os.dup2(null, fd)
+    os.close(null)
     if account is not None:
         confine()
         become(account)

@@ -18,11 +18,12 @@ from sshkit_keys.errors import SSHKitError
 if TYPE_CHECKING:
     from sshkit.interfaces import Reactor
 
-MAX_MESSAGE: Final = 160 * 1024  #: bytes: a banner and a packet's worth of answers fit
+MAX_MESSAGE: Final = 272 * 1024  #: bytes: a banner fits, and a packet's worth of answers
 MAX_FDS: Final = 2
 MAX_WAITING: Final = 4096  #: messages that wait for room; a process that takes none is given up
 BUFFER: Final = 1 << 20  #: bytes asked for each socket
 READS_A_TURN: Final = 64
+SO_SNDBUFFORCE: Final = 32  #: Linux; beyond the limit that the system sets
 _FD_SIZE = array("i").itemsize
 
 
@@ -35,7 +36,10 @@ def pair() -> tuple[socket.socket, socket.socket]:
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in ends:
         end.setblocking(False)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        try:
+            end.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, BUFFER)
+        except OSError:  # for root only
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
     return ends
 
 

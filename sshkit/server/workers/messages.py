@@ -46,12 +46,19 @@ class Drain(Message):
     now: Boolean
 
 
+@message(5)
+class Drop(Message):
+    """End this connection: there may be no more from where it comes."""
+
+    connection: UInt32
+
+
 @message(4)
 class End(Message):
     """End all connections."""
 
 
-# From a worker.
+# From a worker, or from the process of a session.
 
 
 @message(10)
@@ -109,6 +116,17 @@ class LoggedIn(Message):
     connection: UInt32
     user: Text
     method: Text
+
+
+@message(17)
+class Address(Message):
+    """Whom a proxy speaks for: host and port of the client, then of the side that he has called."""
+
+    connection: UInt32
+    host: Text
+    port: UInt32
+    local_host: Text
+    local_port: UInt32
 
 
 @message(15)

@@ -14,6 +14,7 @@ from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader, boolean, name_list, string, uint32
 
 from sshkit.deferred import Deferred, Failure, maybe_deferred
+from sshkit.server.host_key_rotation import PROVE
 from sshkit.server.login_policy import LoginPolicy
 from sshkit.server.workers import messages
 from sshkit.server.workers.link import LinkBroken
@@ -46,12 +47,17 @@ class MonitoredLogin:
     """One connection, as the monitor knows it; the owner of its LoginPolicy."""
 
     def __init__(
-        self, number: int, places: tuple[str, int, str, int], plan: "Plan", owner: "LoginOwner"
+        self,
+        number: int,
+        source: str,
+        places: tuple[str, int, str, int],
+        plan: "Plan",
+        owner: "LoginOwner",
     ) -> None:
         self.number = number
         self.plan = plan
         self.settings: Settings = plan.settings
-        self.source = places[0]
+        self.source = source
         self.session_id = b""  #: the first hash that was signed
         self.identification = b""  #: of the client's program
         self.grant: Grant | None = None
@@ -66,6 +72,11 @@ class MonitoredLogin:
     def addresses(self) -> tuple[str, int, str, int]:
         """Return host and port of the client, then of this side."""
         return self._places
+
+    def move(self, source: str, places: tuple[str, int, str, int]) -> None:
+        """Come from somewhere else: a proxy has said so."""
+        self.source = source
+        self._places = places
 
     # The owner of the policy.
 
@@ -84,7 +95,7 @@ class MonitoredLogin:
     def sign(self, question: messages.Sign, send: Send) -> None:
         """Have the hash of a key exchange signed; the first one names the session."""
         data = question.data
-        if not data or len(data) > MAX_HASH:
+        if not data or (len(data) > MAX_HASH and not self._is_proof(data)):
             raise WorkerLies(f"{len(data)} bytes to sign")
         key = next(
             (key for key in self.plan.host_keys if question.algorithm in key.public.signature_algorithms),
@@ -93,6 +104,9 @@ class MonitoredLogin:
         if key is None:
             raise WorkerLies("there is no host key for that")
         self.session_id = self.session_id or data
+        if self.grant is not None and self._is_proof(data):
+            blob = data[len(self._proof_head()) + 4 :]
+            key = next(key for key in self.plan.host_keys if key.public.blob == blob)
 
         def signed(signature: bytes) -> None:
             send(messages.Answer(question.request, messages.SIGNATURE, signature), ())
@@ -110,6 +124,14 @@ class MonitoredLogin:
             signature.add_callbacks(signed, failed)
         else:
             signed(signature)
+
+    def _proof_head(self) -> bytes:
+        return string(PROVE) + string(self.session_id)
+
+    def _is_proof(self, data: bytes) -> bool:
+        """Say whether this is a proof of one of our keys, for a client of this very session."""
+        head = self._proof_head()
+        return self.grant is not None and any(data == head + string(blob) for blob in self.our_keys)
 
     def prepare(self, question: messages.Prepare, send: Send) -> None:
         """Tell what holds for a user."""

@@ -27,11 +27,12 @@ class RemotePolicy:
     """One connection's policy."""
 
     __slots__ = ("_connection", "_rules", "_user", "session_fd")
+    users = None  #: the monitor has them
 
     def __init__(self, connection: "WorkerConnection") -> None:
         self._connection = connection
         self._user = ""
-        self._rules = messages.Rules((), False, 6, "")
+        self._rules = connection.server.rules
         self.session_fd = -1  #: of the process that serves who was let in
 
     def prepare(self, user: str) -> "Deferred[None]":

@@ -8,13 +8,19 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, cast
 
+from sshkit.deferred import Deferred, fail
 from sshkit.server.connection import ServerConnection
 from sshkit.server.server import Server
+from sshkit.server.workers import messages
+from sshkit.server.workers.link import Link, LinkBroken
 from sshkit.ssh.transport.bare import BareLayer
 from sshkit.ssh.transport.layer import TransportLayer
 
 if TYPE_CHECKING:
+    from sshkit_keys import PublicKey
+
     from sshkit.interfaces import Reactor
+    from sshkit.server.accounts import Account
     from sshkit.server.configured import Plan
     from sshkit.server.event_log import EventLog
     from sshkit.server.system_users import SystemLogin
@@ -31,6 +37,56 @@ class SessionLayer(BareLayer):
     def disconnect(self, error: BaseException | None = None) -> None:
         """End the connection; the worker tells the client why."""
         TransportLayer.disconnect(self, error)
+
+
+class MonitorKeys:
+    """The host keys, as a session's process has them: the monitor has proofs signed."""
+
+    def __init__(self, reactor: "Reactor", sock: socket.socket) -> None:
+        self._link = Link(reactor, sock, self._received, self._gone)
+        self._asked: dict[int, Deferred[bytes]] = {}
+        self._last = 0
+
+    def key(self, public: "PublicKey") -> "MonitorKey":
+        """Return the one with this public half."""
+        return MonitorKey(self, public)
+
+    def sign(self, algorithm: str, data: bytes) -> "Deferred[bytes]":
+        """Ask for a signature."""
+        if self._link.closed:
+            return fail(LinkBroken("the monitor has gone"))
+        self._last += 1
+        answer: Deferred[bytes] = Deferred()
+        self._asked[self._last] = answer
+        self._link.send(messages.Sign(self._last, 0, algorithm, data).encode())
+        return answer
+
+    def _received(self, data: bytes, fds: list[int]) -> None:
+        answer = messages.Answer.decode(data)
+        asked = self._asked.pop(answer.request)
+        if answer.kind == messages.SIGNATURE:
+            asked.callback(answer.body)
+        else:
+            asked.errback(LinkBroken(answer.body.decode("utf-8", "replace")))
+
+    def _gone(self, error: BaseException) -> None:
+        waiting, self._asked = self._asked, {}
+        for asked in waiting.values():
+            asked.errback(error)
+
+
+class MonitorKey:
+    """One host key."""
+
+    __slots__ = ("_keys", "public")
+
+    def __init__(self, keys: MonitorKeys, public: "PublicKey") -> None:
+        self._keys = keys
+        self.public = public
+
+    def sign(self, algorithm: str, data: bytes) -> "Deferred[bytes]":
+        """Return the signature, as soon as it is there."""
+        return self._keys.sign(algorithm, data)
 
 
 class KnownUser:
@@ -85,25 +141,36 @@ class SessionServer(Server):
         self.connections.discard(connection)
         if isinstance(error, Exception) and not hasattr(error, "reason"):
             self.log("error", f"{connection.source}: internal error", error)
+        elif str(error) != SessionLayer.gone:  # else the worker has told why
+            self.log("info", f"{connection.source}: ended: {error}")
         cast("Reactor", self.clock).stop()
 
 
 def run_session(
-    sock: socket.socket, plan: "Plan", login: "MonitoredLogin", grant: "Grant", log: "EventLog"
+    sock: socket.socket,
+    asks: socket.socket,
+    plan: "Plan",
+    login: "MonitoredLogin",
+    grant: "Grant",
+    log: "EventLog",
 ) -> int:
-    """Be the process; returns its exit status."""
+    """Be the process; returns its exit status.  `sock` leads to the worker, `asks` to the monitor."""
     from signal import SIGHUP, SIGTERM
 
     from sshkit.reactor.engines import new_reactor
-    from sshkit.server.privileges import become
+    from sshkit.server.privileges import become, change_root
 
     users = cast("SystemLogin", login.policy.users)
-    become(users.account)
+    account, terms = users.account, users.terms.sessions
     os.umask(0o022)
+    if terms is not None and terms.root is not None and os.geteuid() == 0:
+        change_root(expanded_root(terms.root, account))
+    become(account)
     reactor = cast("Reactor", new_reactor("native"))
+    keys = MonitorKeys(reactor, asks)
     server = SessionServer(
         reactor,
-        host_keys=plan.host_keys,
+        host_keys=[keys.key(key.public) for key in plan.host_keys],
         users=plan.users,
         start_program=plan.sessions(reactor),
         settings=login.policy.settings,
@@ -111,6 +178,8 @@ def run_session(
     )
     connection = SessionConnection(server, login, grant)
     server.connections.add(connection)
+    exposed = _expose(login, log) if terms is not None and terms.expose_methods else ""
+    connection.auth_info = exposed
 
     def end() -> None:
         connection.close()
@@ -122,4 +191,27 @@ def run_session(
         reactor.run()
     finally:
         reactor.close()
+        if exposed:
+            from sshkit.server.auth_info import remove_auth_info
+
+            remove_auth_info(exposed)
     return 0
+
+
+def expanded_root(pattern: str, account: "Account") -> str:
+    """Return ChrootDirectory with its tokens replaced (sshd_config(5))."""
+    from sshkit.server.accounts import key_paths
+
+    return key_paths((pattern,), account, "ChrootDirectory")[0]
+
+
+def _expose(login: "MonitoredLogin", log: "EventLog") -> str:
+    """Write down how the user has logged in; returns the path, "" where that cannot be done."""
+    from sshkit.server.auth_info import auth_line, write_auth_info
+
+    text = "".join(auth_line(method, key=key) for method, key in login.policy.passed)
+    try:
+        return write_auth_info(text, os.urandom)
+    except OSError as error:
+        log("error", f"{login.source}: SSH_USER_AUTH: {error.strerror}")
+        return ""

@@ -14,13 +14,15 @@ from sshkit_keys.text import printable
 
 from sshkit.deferred import Deferred
 from sshkit.server.limits import DropLog, Startups
+from sshkit.server.metrics import Metrics
+from sshkit.server.penalties import Penalties
 from sshkit.server.workers import messages
 from sshkit.server.workers.forking import fork
 from sshkit.server.workers.link import Link, LinkBroken, pair
 from sshkit.server.workers.monitor import LoginOwner, MonitoredLogin
 
 if TYPE_CHECKING:
-    from sshkit.interfaces import ExitStatus, Reactor
+    from sshkit.interfaces import Clock, ExitStatus, Reactor
     from sshkit.server.accounts import Account
     from sshkit.server.configured import Plan
     from sshkit.ssh.authentication.verdicts import Grant
@@ -52,9 +54,9 @@ class Worker(LoginOwner):
         theirs.close()
         self.link = Link(supervisor.reactor, ours, self._received, self._ended)
 
-    def serve(self, number: int, places: tuple[str, int, str, int], *fds: int) -> None:
+    def serve(self, number: int, source: str, places: tuple[str, int, str, int], *fds: int) -> None:
         """Hand a connection over."""
-        self.logins[number] = MonitoredLogin(number, places, self.plan, self)
+        self.logins[number] = MonitoredLogin(number, source, places, self.plan, self)
         self.link.send(messages.NewConnection(number).encode(), fds)
 
     def drain(self, now: bool = False) -> None:
@@ -69,7 +71,7 @@ class Worker(LoginOwner):
         self.supervisor.log(level, text, error)
 
     def login_failed(self, login: MonitoredLogin, user: str, method: str) -> None:
-        self.supervisor.login_failed(login)
+        self.supervisor.login_failed(login, method)
 
     # Inside.
 
@@ -117,7 +119,7 @@ class Worker(LoginOwner):
         if login is None:
             return
         if self.supervisor.worker_account is None:
-            self.supervisor.login_failed(login)
+            self.supervisor.login_failed(login, message.method)
         else:
             login.failed(message)
 
@@ -130,6 +132,15 @@ class Worker(LoginOwner):
 
         login.grant = Grant(message.user, message.method)
         self.supervisor.let_in(login)
+
+    def _address(self, data: bytes) -> None:
+        message = messages.Address.decode(data)
+        login = self._login(message.connection)
+        if login is None or self.plan.options.proxy_protocol.value == "no" or login.grant is not None:
+            raise LinkBroken("an address that nobody has asked for")
+        places = (message.host, message.port, message.local_host, message.local_port)
+        if not self.supervisor.moved(login, places):
+            self.link.send(messages.Drop(message.connection).encode())
 
     def _connection_ended(self, data: bytes) -> None:
         message = messages.Ended.decode(data)
@@ -152,6 +163,7 @@ HANDLERS: "dict[int, Callable[[Worker, bytes], None]]" = {
     messages.Ask.number: Worker._ask,
     messages.Failed.number: Worker._failed,
     messages.LoggedIn.number: Worker._logged_in,
+    messages.Address.number: Worker._address,
     messages.Ended.number: Worker._connection_ended,
 }
 
@@ -180,7 +192,9 @@ class Supervisor:
         self.startups = Startups(
             settings.max_startups, settings.max_startups_per_source, os.urandom, settings.source_blocks
         )
-        self.penalties: Any = None
+        self.penalties = penalties_of(plan, reactor, log)
+        self.metrics = Metrics()
+        self.gave_up = False  #: a connection ended before its login
         self._drops = DropLog(reactor, log, settings.max_startups.start)
 
     # Life.
@@ -196,6 +210,7 @@ class Supervisor:
 
     def replace(self, plan: "Plan") -> "Deferred[None]":
         """Go on with another plan: new workers take what comes, the old ones finish what they have."""
+        old_times = self.plan.options.per_source_penalties.value
         old, self.plan = self._serving(), plan
         waiter: Deferred[None] = Deferred()
         self._ready_waiters.append(waiter)
@@ -203,6 +218,8 @@ class Supervisor:
         self.workers += fresh
         settings = plan.settings
         self.startups.limit = settings.max_startups
+        if plan.options.per_source_penalties.value != old_times:
+            self.penalties = penalties_of(plan, self.reactor, self.log)
 
         def drain(_: None) -> None:
             for worker in old:
@@ -254,10 +271,16 @@ class Supervisor:
         local = sock.getsockname()
         count = self.startups.count
         penalty = None if self.penalties is None else self.penalties.refusal(source)
+        of_source = self.startups.source_refusal(source)
         worker = self._choose()
         if penalty is not None:
+            self.metrics.refused.add(1, "penalty")
             self._drops.penalised(count, address, local, penalty)
-        elif self.startups.refusal(source) is not None:
+        elif of_source is not None:
+            self.metrics.refused.add(1, "per_source")
+            self.log("info", f"{source}: refused: {of_source}")
+        elif self.startups.common_refusal() is not None:
+            self.metrics.refused.add(1, "max_startups")
             self._drops.refused(count, address, local)
         elif worker is None or self.closing:
             self.log("info", f"{source}: refused: no worker serves just now")
@@ -310,12 +333,27 @@ class Supervisor:
         self.startups.end(login.source)
         grant = login.grant
         assert grant is not None
+        self.metrics.logins.add(1, grant.method, "success")
         if self.worker_account is not None:
             key = grant.key or ""
             self.log("info", f"{login.source}: {grant.user!r} logged in by {grant.method} {key}")
 
-    def login_failed(self, login: MonitoredLogin) -> None:
+    def moved(self, login: MonitoredLogin, places: tuple[str, int, str, int]) -> bool:
+        """Count a connection where a proxy says that it comes from; say whether it may stay."""
+        source = printable(places[0])
+        self.startups.end(login.source)
+        penalty = None if self.penalties is None else self.penalties.refusal(source)
+        refusal = penalty or self.startups.source_refusal(source)
+        self.startups.begin(source)
+        login.move(source, places)
+        if refusal is not None:
+            self.metrics.refused.add(1, "penalty" if penalty else "per_source")
+            self.log("info", f"{source}: refused: {refusal}")
+        return refusal is None
+
+    def login_failed(self, login: MonitoredLogin, method: str) -> None:
         """Count a refusal."""
+        self.metrics.logins.add(1, method, "failure")
         if self.penalties is not None:
             self.penalties.add(login.source, "authfail")
 
@@ -323,6 +361,7 @@ class Supervisor:
         """Count one connection less."""
         if login.grant is None:
             self.startups.end(login.source)
+            self.gave_up = True
             if cause and self.penalties is not None:
                 self.penalties.add(login.source, cause)
 
@@ -330,19 +369,34 @@ class Supervisor:
         """Start the process of who was let in; returns the socket that leads to it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         theirs.setblocking(False)
+        asked, asks = pair()
         plan, log = login.plan, self.log
 
         def main() -> int:
             from sshkit.server.workers.session_process import run_session
 
-            return run_session(theirs, plan, login, grant, log)
+            return run_session(theirs, asks, plan, login, grant, log)
 
-        pid = fork(main, (theirs.fileno(), *self.log_descriptors), f"session of {printable(grant.user)}")
+        keep = (theirs.fileno(), asks.fileno(), *self.log_descriptors)
+        pid = fork(main, keep, f"session of {printable(grant.user)}")
         theirs.close()
+        asks.close()
         self.sessions[pid] = login
+        link = Link(self.reactor, asked, lambda data, fds: take(data, fds), lambda error: None)
+
+        def take(data: bytes, fds: list[int]) -> None:
+            """Have a proof of our host keys signed: nothing else is asked."""
+            for fd in fds:
+                os.close(fd)
+            login.sign(messages.Sign.decode(data), lambda answer, _: link.send(answer.encode()))
+
         from sshkit.reactor.reaper import watch_exit
 
-        watch_exit(cast("Any", self.reactor), pid, lambda status: self._session_ended(pid, status))
+        def ended(status: "ExitStatus") -> None:
+            link.close()
+            self._session_ended(pid, status)
+
+        watch_exit(cast("Any", self.reactor), pid, ended)
         self.let_in(login)
         return ours.detach()
 
@@ -372,7 +426,8 @@ class Supervisor:
     def _hand(self, worker: Worker, source: str, places: tuple[str, int, str, int], *fds: int) -> None:
         self._number = self._number % MAX_NUMBER + 1
         self.startups.begin(source)
-        worker.serve(self._number, (source, *places[1:]), *fds)
+        self.metrics.connections.add()
+        worker.serve(self._number, source, places, *fds)
 
     def _tell_plans(self) -> None:
         plans = {id(worker.plan) for worker in self.workers} | {
@@ -388,6 +443,17 @@ class Supervisor:
             waiters, self._closed_waiters = self._closed_waiters, []
             for waiter in waiters:
                 waiter.callback(None)
+
+
+def penalties_of(plan: "Plan", clock: "Clock", log: Any) -> Penalties | None:
+    """Return who keeps the penalties of sources; None where there are none."""
+    options = plan.options
+    times = options.per_source_penalties.value
+    if times is None:
+        return None
+    exempt = options.penalty_exempt.value
+    patterns = () if exempt is None else tuple(exempt.text.split(","))
+    return Penalties(times, plan.settings.source_blocks, patterns, clock, log)
 
 
 def unprivileged() -> "Account":

@@ -130,6 +130,7 @@ class LinkedServer(Server):
             log=log,
         )
         self.reactor = reactor
+        self._proxies: str = plan.options.proxy_protocol.value
         self._link = Link(reactor, sock, self.received, self.monitor_gone)
         self.tell(messages.Ready())
 
@@ -156,6 +157,11 @@ class LinkedServer(Server):
                 for connection in tuple(self.connections):
                     if connection.grant is None:
                         connection.close()
+        elif number == messages.Drop.number:
+            wanted = messages.Drop.decode(data).connection
+            for connection in tuple(self.connections):
+                if getattr(connection, "number", None) == wanted and connection.grant is None:
+                    connection.close()
         elif number == messages.End.number:
             self.close()
 
@@ -164,8 +170,26 @@ class LinkedServer(Server):
         self.log("error", f"the monitor has gone: {error}")
         self.close()
 
+    def _arrived(self, number: int) -> ServerConnection:
+        connection = self.make_connection(number)
+        if self._proxies != "no":
+            self.reactor.call_soon(lambda: self._tell_address(connection, number))
+        return connection
+
+    def _tell_address(self, connection: ServerConnection, number: int) -> None:
+        if connection.layer.lost is None:
+            self.tell(messages.Address(number, *connection.addresses()))
+
+    def _bad_header(self, peer: Any, why: str) -> None:
+        self.log("info", f"{peer[0] if isinstance(peer, tuple) else 'local'}: PROXY header: {why}")
+
     def _serve(self, number: int, fds: list[int]) -> None:
-        arrival = Arrival(self, lambda: self.make_connection(number))
+        arrival: Any = Arrival(self, lambda: self._arrived(number))
+        if self._proxies != "no":
+            from sshkit.server.proxy_protocol import ProxyGate
+
+            inner = arrival
+            arrival = ProxyGate(lambda: inner, self.reactor, self._proxies, self._bad_header).make_protocol()
         if len(fds) == 1:
             self.reactor.adopt_socket(socket.socket(fileno=fds[0]), lambda: arrival)
         else:
@@ -178,6 +202,12 @@ class WorkerServer(LinkedServer):
     def __init__(self, reactor: "Reactor", plan: "Plan", sock: socket.socket, log: Any) -> None:
         self._last = 0
         self._questions: dict[int, tuple[set[int], Deferred[Any]]] = {}
+        users = plan.users
+        methods = tuple(dict.fromkeys(chain[0].partition(":")[0] for chain in users.rules.chains))
+        #: What holds for a name that is nobody's whatever the monitor would say.
+        self.rules = messages.Rules(
+            methods or users.methods(), True, plan.settings.max_tries, plan.settings.banner
+        )
         super().__init__(reactor, plan, sock, log)
 
     def make_connection(self, number: int) -> ServerConnection:
