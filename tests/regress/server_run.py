@@ -14,6 +14,8 @@ import signal
 import socket
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from sshkit_keys.text import printable
@@ -26,6 +28,8 @@ from tests.regress.stand_ins import install
 
 TIMEOUT = 900.0  #: seconds for one script; each connection of `rekey` and `try-ciphers` starts a server
 PADDING = 256 * 1024  #: bytes: scripts send the program ssh itself to and fro, and a starter is a short one
+MODULE = b"sshkit_cli.server"  #: in the command line of a server of ours
+PATIENCE = 10.0  #: seconds for servers to end after a script has
 STEP = 20
 #: Where servers listen, and forwards at the next few: below the ports that ends of connections get.
 PORTS = range(20000, 30000, STEP)
@@ -87,25 +91,47 @@ def run(cell: Cell, work: Path) -> Outcome:
         variables["TEST_SSH_SSHD"] = str(server_starter(programs))
         variables["TEST_SSH_SSHD_CONFOPTS"] = OPTIONS.get(cell.script.name, "")
     try:
-        return execute(cell, work, variables, TIMEOUT)
+        outcome = execute(cell, work, variables, TIMEOUT)
+        if outcome.verdict == "ok" and cell.column == "server" and servers_stay(work):
+            return Outcome("failed", ("a server of it runs on",), outcome.log)
+        return outcome
     finally:
         end_leftovers(work)
 
 
-def end_leftovers(work: Path, processes: Path = Path("/proc")) -> list[int]:
-    """End what a script has left behind: processes whose command line names a file below `work`."""
-    ended = []
+def leftovers(work: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the command line of each process whose command line names a file below `work`."""
     place = os.fsencode(work) + b"/"
-    for entry in processes.iterdir():
+    for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():
             continue
         try:
-            if place not in (entry / "cmdline").read_bytes():
-                continue
-            os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:  # it has ended by itself
+            line = (entry / "cmdline").read_bytes()
+        except OSError:  # it has ended meanwhile
             continue
-        ended.append(int(entry.name))
+        if place in line:
+            yield int(entry.name), line
+
+
+def servers_stay(work: Path, patience: float = PATIENCE) -> bool:
+    """Say whether a server of ours still runs when its connections have long ended."""
+    end = time.monotonic() + patience
+    while any(MODULE in line for _, line in leftovers(work)):
+        if time.monotonic() > end:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def end_leftovers(work: Path) -> list[int]:
+    """End what a script has left behind."""
+    ended = []
+    for number, _ in leftovers(work):
+        try:
+            os.kill(number, signal.SIGKILL)
+        except OSError:
+            continue
+        ended.append(number)
     return ended
 
 

@@ -58,6 +58,16 @@ def test_a_process_that_a_script_left_behind_is_ended_and_no_other(tmp_path: Pat
         stays.kill()
 
 
+def test_a_server_that_runs_on_is_found(tmp_path: Path) -> None:
+    assert not server_run.servers_stay(tmp_path, 0)
+    line = [sys.executable, "-c", "input()", server_run.MODULE.decode(), f"-E{tmp_path}/log"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE) as stays:
+        assert server_run.servers_stay(tmp_path, 0)
+        stays.kill()
+        stays.wait(10)
+    assert not server_run.servers_stay(tmp_path, 0)
+
+
 def test_a_free_port_is_one_that_nobody_has_for_a_moment() -> None:
     port = server_run.free_port()
     assert port in server_run.PORTS
