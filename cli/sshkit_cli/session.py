@@ -266,9 +266,9 @@ class ClientSession(ChannelProtocol):
         """Go on without a terminal, as ssh does."""
         failure.trap(ChannelRequestFailed)
         terminal, self._plan.terminal = self._plan.terminal, None
-        if terminal is not None:
-            terminal.restore()
-            self._log.raw = False
+        assert terminal is not None  # it is asked for once
+        terminal.restore()
+        self._log.raw = False
         if self._keys is not None:
             self._keys.stop()
         self._escapes = None
