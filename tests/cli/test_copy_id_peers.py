@@ -63,7 +63,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("copy-own")
     place = Place(folder)
     files = f"AuthorizedKeysFile {place.authorized} {folder}/installed/keys"
-    server = OwnServer(place, "-D", "-f", str(place.config(files)))
+    server = OwnServer(place, "-D", "-f", str(place.config(files, "PerSourcePenalties no")))
     known = folder / "known"
     host = (folder / "host.pub").read_text()
     known.write_text(f"[{HOST}]:{server.port} {host}")
