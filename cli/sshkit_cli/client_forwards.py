@@ -99,9 +99,8 @@ class Forwards:
             self._log.debug(f"tunnel: {tunnel.name} here")
 
         def failed(failure: Failure) -> None:
+            failure.trap(SSHKitError, OSError)
             error = failure.exception
-            if not isinstance(error, (SSHKitError, OSError)):
-                failure.raise_exception()
             self._not_there(f"tunnel: {error}", error)
 
         kind: Mode = "ethernet" if mode == "ethernet" else "point-to-point"
@@ -122,9 +121,8 @@ class Forwards:
                 )
 
         def failed(failure: Failure) -> None:
+            failure.trap(SSHKitError, OSError)
             error = failure.exception
-            if not isinstance(error, (SSHKitError, OSError)):
-                failure.raise_exception()
             self._not_there(f"{wanted.kind} forward {printable(str(wanted))}: {error}", error)
 
         return self.add(wanted).add_callbacks(started, failed)

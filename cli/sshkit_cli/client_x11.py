@@ -46,9 +46,8 @@ def allow_x11(connection: "ClientConnection", target: "Target", log: "Log") -> "
         return grant
 
     def failed(failure: Failure) -> None:
+        failure.trap(SSHKitError, OSError)
         error = failure.exception
-        if not isinstance(error, (SSHKitError, OSError)):
-            failure.raise_exception()
         kind = "" if trusted else "untrusted "
         log.info(f"Warning: {kind}X11 forwarding is not set up: {error}")
 
