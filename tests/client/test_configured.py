@@ -175,3 +175,45 @@ def test_an_agent_that_is_of_no_use_costs_a_warning_only(home: Path, answers: by
             sshkit.run(serve())
             thread.join()
     assert len(said) == 1
+
+
+def test_a_host_on_the_way_asks_for_what_is_its_own_and_gets_no_password(world: World, home: Path) -> None:
+    path = key_file(home, "id", USER_KEY, b"secret")
+    (home / "known").write_text(known_line("host", HOST_KEY) + known_line("[behind]:2200", HOST_KEY))
+    file = config(
+        home,
+        "Host host",
+        f" IdentityFile {path}",
+        "Host behind",
+        " ProxyJump me@host",
+        " Port 2200",
+        "Host *",
+        " User me",
+        " IdentitiesOnly yes",
+    )
+    asked: list[str] = []
+    reactor: Any = world.network
+    settings = sshkit.Settings(banner="The bastion.\n")
+
+    def passphrase(name: str) -> str:
+        asked.append(name)
+        return "secret"
+
+    async def log_in(server: dict[str, Any], **options: Any) -> None:
+        async with (
+            world.serve(echo, forwards=True, settings=settings, **server),
+            world.serve(echo, "behind:2200", **PASSWORD),
+            sshkit.connect(
+                "behind", config=file, reactor=reactor, password="sesame", **options
+            ) as connection,
+        ):
+            assert (await behind.run("x")).exit_status == 0
+
+    world.run(log_in({}, passphrase=passphrase, banner=asked.append))
+    assert sorted(asked) == sorted(["The bastion.\n", str(path)])
+    world.run(log_in({}, passphrase="secret"))
+    with pytest.raises(sshkit.AuthenticationFailed):
+        world.run(log_in(PASSWORD, answers=lambda *_: ["sesame"], passphrase="secret"))
+    (home / "known").write_text(known_line("[behind]:2200", HOST_KEY))
+    with pytest.raises(sshkit.HostKeyUnknown):
+        world.run(log_in({}, passphrase="secret", ask_host_key=lambda key, text: False))
