@@ -86,6 +86,9 @@ def run(cell: Cell, work: Path) -> Outcome:
     variables["TEST_SSH_SSHPKCS11HELPER"] = str(real("ssh-pkcs11-helper"))
     variables["BUILDDIR"] = str(HELPERS)  # config.h: what this platform has
     variables["TEST_SSH_SSHKEYSIGN"] = str(real("ssh-keysign"))
+    # Some scripts ask "ssh" itself for lists.
+    folder = programs if cell.column == "server" else real("ssh").parent
+    variables["PATH"] = f"{folder}:{variables['PATH']}"
     if cell.column == "server":
         variables["TEST_SSH_SSH"] = str(client_starter(programs, cell.release))
         variables["TEST_SSH_SSHD"] = str(server_starter(programs))
