@@ -203,9 +203,7 @@ def test_a_host_on_the_way_asks_for_what_is_its_own_and_gets_no_password(world: 
         async with (
             world.serve(echo, forwards=True, settings=settings, **server),
             world.serve(echo, "behind:2200", **PASSWORD),
-            sshkit.connect(
-                "behind", config=file, reactor=reactor, password="sesame", **options
-            ) as connection,
+            sshkit.connect("behind", config=file, reactor=reactor, password="sesame", **options) as behind,
         ):
             assert (await behind.run("x")).exit_status == 0
 
