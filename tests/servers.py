@@ -64,6 +64,7 @@ class Place:
             "LogLevel VERBOSE",
             "PasswordAuthentication no",
             "KbdInteractiveAuthentication no",
+            "PerSourcePenalties no",
         ]
         path.write_text("".join(f"{line}\n" for line in (*lines, *rest)))
         return path
@@ -196,7 +197,8 @@ class OwnServer:
 
     def children(self) -> list[int]:
         """Return the process numbers of users' programs."""
-        return [number for number in self.processes() if not _serves(number)]
+        monitor = self.process.pid
+        return [number for number in self.processes() if not _serves(number, monitor)]
 
     def wait(self) -> int:
         """Wait for its end; return its exit status."""
@@ -220,12 +222,14 @@ class OwnServer:
         return status
 
 
-def _serves(number: int) -> bool:
-    """Say whether a process is one of the server's own."""
+def _serves(number: int, monitor: int) -> bool:
+    """Say whether a process is one of the server's own, or was and is about to be reaped by its monitor."""
     try:
-        return b"sshkit_cli.server" in Path(f"/proc/{number}/cmdline").read_bytes()
+        line = Path(f"/proc/{number}/cmdline").read_bytes()
+        parent = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
     except (FileNotFoundError, ProcessLookupError):
         return True
+    return b"sshkit_cli.server" in line or (not line and parent == monitor)
 
 
 def read_to_end(sock: socket.socket) -> bytes:

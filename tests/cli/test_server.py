@@ -130,11 +130,22 @@ def test_sessions_get_sighup_when_the_server_ends(place: Place) -> None:
 
 
 @peer
-def test_sighup_changes_nothing_and_is_logged(place: Place) -> None:
-    server = OwnServer(place, "-D", "-f", str(place.config()))
+def test_sighup_reads_the_configuration_again_and_drops_no_session(place: Place) -> None:
+    path = place.config()
+    server = OwnServer(place, "-D", "-f", str(path))
+    command = server.ssh_command("echo up; cat")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        path.write_text(f"ForceCommand echo forced\n{path.read_text()}")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("the configuration was read again")
+        assert server.ssh("echo still").stdout == b"forced\n"
+        assert process.communicate(b"old", TIMEOUT)[0] == b"old"
+    path.write_text(f"NoSuch keyword\n{path.read_text()}")
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for("SIGHUP: reading the configuration again is not supported yet")
-    assert server.ssh("echo still").stdout == b"still\n"
+    server.wait_for(f"the configuration was not read again: {path}:1: unknown keyword 'NoSuch'")
+    assert server.ssh("echo still").stdout == b"forced\n"
     assert server.stop() == 0
 
 
@@ -203,7 +214,7 @@ def test_without_d_it_becomes_a_daemon(place: Place, daemon: tuple[Path, Path, s
     assert not pid_file.exists()
     text = log.read_text()
     assert f"{USER}' logged in by publickey" in text
-    assert re.search(r"^\d{4}-\d\d-\d\dT.* SIGTERM: the server ends$", text, re.M)
+    assert re.search(r"^\d{4}-\d\d-\d\dT.* SIGTERM: the server ends with its last session$", text, re.M)
 
 
 def test_a_pid_file_that_cannot_be_written_is_logged(place: Place) -> None:
@@ -313,7 +324,7 @@ def test_t_names_every_mistake_with_file_and_line(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"sshkit-server: {path}:1: unknown keyword 'NoSuch'"
     assert lines[1].startswith(f"sshkit-server: {path}:2: UsePAM: 'maybe' is none of yes, no")
-    assert lines[2].startswith(f"sshkit-server: {path}:3: Ciphers: unknown cipher algorithm")
+    assert lines[2].startswith(f"sshkit-server: {path}:3: Ciphers: unknown algorithm")
     assert len(lines) == 3
 
 

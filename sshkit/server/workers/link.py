@@ -46,8 +46,9 @@ def pair() -> tuple[socket.socket, socket.socket]:
 class Link:
     """One end of a link on a reactor.
 
-    `received(data, descriptors)` gets each message and owns its descriptors; an exception of its ends the
-    link.  `ended(error)` is called once, unless this side closed it.
+    `received(data, descriptors)` gets each message and owns its descriptors, of which some are missing where
+    this process may not have more; an exception of its ends the link.  `ended(error)` is called once, unless
+    this side closed it.
     """
 
     __slots__ = ("_ended", "_reactor", "_received", "_sock", "_waiting")
@@ -132,7 +133,8 @@ class Link:
                 self._fail(LinkBroken(f"the other process has gone: {error.strerror}"))
                 return
             fds = _descriptors(ancillary)
-            if not data or flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            # Descriptors for which there is no room are closed by the kernel: the message comes without.
+            if not data or flags & socket.MSG_TRUNC:
                 for fd in fds:
                     os.close(fd)
                 self._fail(LinkBroken("a message that is too long" if data else "the other process has gone"))

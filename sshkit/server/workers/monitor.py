@@ -173,7 +173,11 @@ class MonitoredLogin:
 
         def decided(result: Any) -> None:
             self._busy = False
-            answer, fds = self._answer(question.request, None if over else result, tried, start)
+            try:
+                answer, fds = self._answer(question.request, None if over else result, tried, start)
+            except OSError as error:  # no process or descriptor is left for another session
+                self.log("error", f"{self.source}: no session for {self._user!r}: {error.strerror}")
+                answer, fds = messages.Answer(question.request, messages.REFUSED, b""), ()
             send(answer, fds)
 
         def failed(failure: Failure) -> None:

@@ -112,6 +112,9 @@ class RemotePolicy:
         answer, fds = answered
         kind, body = answer.kind, answer.body
         if kind == messages.GRANTED:
+            if not fds:
+                self._connection.server.log("error", "no descriptor is left for another session")
+                return None
             granted = messages.Granted.decode(body)
             (self.session_fd,) = fds
             return Grant(self._user, granted.method, granted.key or None)

@@ -184,6 +184,10 @@ class LinkedServer(Server):
         self.log("info", f"{peer[0] if isinstance(peer, tuple) else 'local'}: PROXY header: {why}")
 
     def _serve(self, number: int, fds: list[int]) -> None:
+        if not fds:
+            self.log("error", "no descriptor is left for another connection")
+            self.tell(messages.Ended(number, ""))
+            return
         arrival: Any = Arrival(self, lambda: self._arrived(number))
         if self._proxies != "no":
             from sshkit.server.proxy_protocol import ProxyGate
