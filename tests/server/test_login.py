@@ -289,7 +289,7 @@ def test_r41_a_worker_goes_on_after_its_descriptors_were_used_up(start: Start) -
     for sock in held:
         sock.close()
     assert server.ssh("echo back").stdout == b"back\n"
-    assert server.processes() == workers
+    assert set(workers) <= set(server.processes())
     assert "Traceback" not in server.log
 
 

@@ -6,7 +6,7 @@ Shells, commands, SFTP, forwards, agent and X11 sockets are made here and end he
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sshkit.deferred import Deferred, fail
 from sshkit.server.connection import ServerConnection
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from sshkit.server.system_users import SystemLogin
     from sshkit.server.workers.monitor import MonitoredLogin
     from sshkit.ssh.authentication.verdicts import Grant
+
+
+PATIENCE: Final = 2.0  #: seconds for programs to end with their client
+LOOK: Final = 0.02
 
 
 class SessionLayer(BareLayer):
@@ -136,6 +140,13 @@ class SessionServer(Server):
         """Say nothing: the monitor has said it."""
         self._sweep_later()
 
+    def _leave(self, left: float) -> None:
+        """Stop when the programs have ended, which have been hung up; who does not mind that is left behind."""
+        if left > 0 and _has_children():
+            self.clock.call_later(LOOK, self._leave, left - LOOK)
+        else:
+            cast("Reactor", self.clock).stop()
+
     def connection_ended(self, connection: ServerConnection, error: BaseException) -> None:
         """Stop when all is done."""
         self.connections.discard(connection)
@@ -143,7 +154,7 @@ class SessionServer(Server):
             self.log("error", f"{connection.source}: internal error", error)
         elif str(error) != SessionLayer.gone:  # else the worker has told why
             self.log("info", f"{connection.source}: ended: {error}")
-        cast("Reactor", self.clock).stop()
+        self._leave(PATIENCE)
 
 
 def run_session(
@@ -196,6 +207,15 @@ def run_session(
 
             remove_auth_info(exposed)
     return 0
+
+
+def _has_children() -> bool:
+    """Say whether a process of ours runs, or was not reaped yet."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def expanded_root(pattern: str, account: "Account") -> str:
