@@ -164,8 +164,8 @@ class Transfer(Deferred[TransferResult]):
             changed.callback(None)
 
     def _give_up(self, _: object) -> None:
-        if self._work is not None:
-            self._work.cancel()
+        assert self._work is not None  # nobody has the transfer before it has begun
+        self._work.cancel()
 
 
 def start_get(
