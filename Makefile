@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.current
 EXTRAS ?= test,check
 
-.PHONY: demo test check bench docs interop keys-matrix regress-client regress-server regress-sftp clean
+.PHONY: demo test check bench docs interop keys-matrix regress-client regress-server regress-sftp fuzz soak clean
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -65,6 +65,19 @@ bench: .venv/.bench
 
 docs: .venv/.docs
 	@$(BIN)/mkdocs build --quiet --strict --site-dir site
+
+.venv/.fuzz: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),fuzz]' \
+		|| echo 'atheris cannot be had for this Python: inputs are changed at random'
+	@touch .venv/.fuzz
+
+# So many seconds for each target; FUZZ="name name" for some of them.  See docs/fuzzing.md.
+fuzz: .venv/.fuzz
+	@$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) $(FUZZ)
+
+# A server that meets crowds and vandals for so long: memory and descriptors stay as they are.
+soak: $(STAMP)
+	@$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),600)
 
 clean:
 	rm -rf .venv .peers site dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

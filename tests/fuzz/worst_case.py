@@ -11,7 +11,7 @@ import struct
 import sys
 import time
 
-from tests.fuzz.targets import TARGETS, feed, load_target, seeds
+from tests.fuzz.targets import KEY_FILES, feed, load_target, seeds
 from tests.fuzz.worst_inputs import worst_inputs
 
 MAX_SECONDS = 1.0
@@ -44,7 +44,7 @@ def measure(name: str, data: bytes) -> tuple[float, float]:
 def main() -> int:
     failures: list[str] = []
     print(f"{'parser':22} {'inputs':>6} {'seconds':>8}  input")
-    for name in sys.argv[1:] or TARGETS:
+    for name in sys.argv[1:] or KEY_FILES:
         parse = load_target(name)
         for seed in seeds(name):  # everything is imported before anything is measured
             feed(parse, seed)

@@ -1,13 +1,17 @@
-"""Whatever bytes come, each parser of keys and trust files raises SSHKitError or nothing."""
+"""Whatever bytes come, each target of the fuzzer raises SSHKitError or nothing; and the fuzzer itself."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.targets import CORPUS, TARGETS, feed, load_target, seeds
+from tests.fuzz import once, run
+from tests.fuzz.mutations import LONGEST, Mutations
+from tests.fuzz.targets import CORPUS, KEY_FILES, TARGETS, feed, load_target, seeds
+from tests.fuzz.targets.pieces import MOST, joined, pieces
 
 #: Lines that end where they like: of these, the beginning is whole too.
 LINES = {"known_hosts", "authorized_keys", "authorized_principals", "allowed_signers", "find_keys"}
@@ -72,7 +76,7 @@ def changed(data: bytes, how: str, at: int, piece: bytes) -> bytes:
     return data[:at] + bytes((octet,)) + data[at + 1 :]
 
 
-@pytest.mark.parametrize("name", [name for name in TARGETS if name not in MAY_LOSE_THEIR_END])
+@pytest.mark.parametrize("name", [name for name in KEY_FILES if name not in MAY_LOSE_THEIR_END])
 def test_no_beginning_of_a_key_passes_for_the_whole(name: str) -> None:
     parse = load_target(name)
     for path in sorted((CORPUS / name).iterdir()):
@@ -90,3 +94,36 @@ def test_the_fuzzer_names_its_targets() -> None:
     command = [sys.executable, "-m", "tests.fuzz.run", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
     assert all(name in done.stdout for name in TARGETS)
+
+
+def test_changes_at_random_never_end_and_never_grow_too_long() -> None:
+    mutations = Mutations(seeds("ssh_config"), 1)
+    made = [mutations.next() for _ in range(3000)]
+    assert max(map(len, made)) <= LONGEST
+    assert len(set(made)) > 2000
+    assert Mutations([]).next() is not None
+
+
+def test_an_input_is_taken_apart_into_what_it_was_made_of() -> None:
+    parts = (b"", b"one", b"x" * 300)
+    assert tuple(pieces(joined(*parts))) == parts
+    assert list(pieces(b"\0\5cut")) == [b"cut"]
+    assert len(list(pieces(bytes(1000)))) == MOST
+
+
+def test_without_atheris_the_same_targets_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    once.at_random("proxy_header", 1, tmp_path)
+    runs = run.UNITS.findall(capsys.readouterr().err)
+    assert int(runs[0]) > 100
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_leaves_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(data: bytes) -> None:
+        raise ValueError("not one of ours")
+
+    monkeypatch.setattr(once, "load_target", lambda name: broken)
+    with pytest.raises(ValueError, match="not one of ours"):
+        once.at_random("proxy_header", 5, tmp_path)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("crash-")

@@ -1,0 +1,7 @@
+"""What a server sends from its KEXINIT to its NEWKEYS, to a client: any messages in any order."""
+
+from tests.fuzz.targets.keyless import Exchange
+
+
+def parse(data: bytes) -> None:
+    Exchange.run(data, is_client=True)
