@@ -15,6 +15,15 @@ CELL = Cell(RELEASES[0], server_scripts.SCRIPTS[0], "server")
 GOOD, BAD = Outcome("ok"), Outcome("failed", ("why",))
 
 
+def started(*words: str) -> "subprocess.Popen[bytes]":
+    """Start a process with these words in its command line; the system shows them from its first output on."""
+    line = [sys.executable, "-c", "print(flush=True); input()", *words]
+    process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"\n"
+    return process
+
+
 def test_a_failure_counts_unless_it_is_known_or_sshd_fails_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,11 +56,7 @@ def test_sshd_is_ours_and_ssh_is_openssh_s_with_the_names_that_both_have(tmp_pat
 
 def test_a_process_that_a_script_left_behind_is_ended_and_no_other(tmp_path: Path) -> None:
     mine, other = tmp_path / "000", tmp_path / "0001"
-    line = [sys.executable, "-c", "input()"]
-    with (
-        subprocess.Popen([*line, str(mine / "obj")], stdin=subprocess.PIPE) as left,
-        subprocess.Popen([*line, str(other / "obj")], stdin=subprocess.PIPE) as stays,
-    ):
+    with started(str(mine / "obj")) as left, started(str(other / "obj")) as stays:
         assert server_run.end_leftovers(mine) == [left.pid]
         assert left.wait(10) == -9
         assert stays.poll() is None
@@ -60,8 +65,7 @@ def test_a_process_that_a_script_left_behind_is_ended_and_no_other(tmp_path: Pat
 
 def test_a_server_that_runs_on_is_found(tmp_path: Path) -> None:
     assert not server_run.servers_stay(tmp_path, 0)
-    line = [sys.executable, "-c", "input()", server_run.MODULE.decode(), f"-E{tmp_path}/log"]
-    with subprocess.Popen(line, stdin=subprocess.PIPE) as stays:
+    with started(server_run.MODULE.decode(), f"-E{tmp_path}/log") as stays:
         assert server_run.servers_stay(tmp_path, 0)
         stays.kill()
         stays.wait(10)
