@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sshkit.config.sshd_match import MatchFacts
     from sshkit.interfaces import Reactor
     from sshkit.server.login_policy import PolicyOwner
+    from sshkit.server.system_hosts import HostRules
 
 MAX_KEPT = 1024  #: terms that are kept
 MAX_BANNER = 250 * 1024  #: bytes; a packet holds them with room to spare
@@ -215,7 +216,17 @@ class UserTerms:
             authorities=options.trusted_user_ca_keys.value,
             principals=options.authorized_principals_file.value,
             revoked=options.revoked_keys.value,
+            key_options=options.pubkey_auth_options.value,
             refused=options.refuse_connection.value,
+            keys_command=_command(
+                options.authorized_keys_command.value, options.authorized_keys_command_user.value
+            ),
+            principals_command=_command(
+                options.authorized_principals_command.value, options.authorized_principals_command_user.value
+            ),
+            hosts=_host_rules(options) if options.hostbased_authentication.value else None,
+            pam=options.pam_service_name.value if options.use_pam.value and not os.geteuid() else None,
+            permit_empty=options.permit_empty_passwords.value,
         )
 
     def settings(self, options: "ServerOptions", account: Account | None = None) -> Settings:
@@ -324,6 +335,21 @@ def _x11(options: "ServerOptions", account: Account | None) -> X11Policy:
     )
 
 
+def _command(command: str | None, user: str | None) -> tuple[str, str] | None:
+    return None if command is None or user is None else (command, user)
+
+
+def _host_rules(options: "ServerOptions") -> "HostRules":
+    from sshkit.server.system_hosts import HostRules
+
+    return HostRules(
+        ignore_rhosts=options.ignore_rhosts.value,
+        ignore_user_known_hosts=options.ignore_user_known_hosts.value,
+        name_from_packet_only=options.hostbased_uses_name_from_packet_only.value,
+        strict_modes=options.strict_modes.value,
+    )
+
+
 def session_terms(options: "ServerOptions") -> SessionTerms:
     """Return what holds for sessions."""
     return SessionTerms(
@@ -332,6 +358,10 @@ def session_terms(options: "ServerOptions") -> SessionTerms:
         environment=dict(reversed(options.set_env.value)),
         root=options.chroot_directory.value,
         expose_methods=options.expose_auth_info.value,
+        user_environment=options.permit_user_environment.value,
+        user_rc=options.permit_user_rc.value,
+        print_motd=options.print_motd.value,
+        print_last_login=options.print_last_log.value,
     )
 
 

@@ -4,7 +4,7 @@ It owns the transport layer and the policy of the login, and decides which chann
 gets.  `Server` makes it and lends it what all its connections share.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sshkit_keys.text import printable
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
     from sshkit.server.forwards import ServerForwards
+    from sshkit.server.login_records import LastLogin
     from sshkit.server.server import Server
     from sshkit.server.unused_timeout import UnusedTimeout
     from sshkit.server.users import Logins
@@ -43,6 +44,17 @@ FORWARD_REQUESTS = frozenset(
         "cancel-streamlocal-forward@openssh.com",
     )
 )
+
+
+class Beginning(NamedTuple):
+    """What the sessions of a client begin with."""
+
+    last_login: "LastLogin | None"
+    shown: str  #: by PAM's modules
+    environment: "Mapping[str, str]"  #: of PAM's modules
+
+
+NOTHING_BEFORE = Beginning(None, "", {})
 
 
 class LoginTimedOut(RemoteProtocolError):
@@ -63,6 +75,7 @@ class ServerConnection:
         "_timeouts",
         "_unused",
         "auth_info",
+        "beginning",
         "grant",
         "layer",
         "policy",
@@ -76,6 +89,7 @@ class ServerConnection:
         self.source = ""  #: the client's address
         self.grant: Grant | None = None  #: who logged in, and how
         self.auth_info = ""  #: a file that tells sessions how, or nothing
+        self.beginning = NOTHING_BEFORE  #: what sessions begin with
         self._connection: Connection | None = None
         self._forwards: ServerForwards | None = None
         self._keepalive: Keepalive | None = None
@@ -152,6 +166,9 @@ class ServerConnection:
             place = transport.get_extra_info(name) if transport is not None else None
             found += place[:2] if isinstance(place, tuple) else ("UNKNOWN", 65535)
         return tuple(found)  # type: ignore[return-value]
+
+    def terminal_opened(self, name: str) -> None:
+        """Take note of a session's terminal ("/dev/pts/3")."""
 
     def close(self) -> None:
         """End the connection."""

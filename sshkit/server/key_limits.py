@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from sshkit_keys.authorized_keys import AuthorizedEntry
     from sshkit_keys.authorized_principals import PrincipalEntry
 
-#: What is forbidden and allowed by these is part of KeyLimits, or was looked at before.  verify-required is
-#: not among them until the policies of logins judge what a security key saw: its lines let nobody in.
+#: What is forbidden and allowed by these is part of KeyLimits, or was looked at before.
 ENFORCED = frozenset(
     (
         "agent-forwarding",
@@ -50,6 +49,7 @@ ENFORCED = frozenset(
         "touch-required",
         "tunnel",
         "user-rc",
+        "verify-required",
         "x11-forwarding",
     )
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sshkit_keys.text import printable
 
 from sshkit.deferred import Deferred, maybe_deferred
+from sshkit.ssh.authentication.methods.public_key import SignatureFlags, flags_fault
 from sshkit.ssh.authentication.server import Questions
 from sshkit.ssh.authentication.verdicts import Grant, Partial, PasswordExpired, Verdict
 
@@ -46,6 +47,7 @@ class PolicyOwner(Protocol):
 class LoginPolicy:
     """The policy of one connection (`sshkit.ssh.authentication.server.AuthenticationPolicy`)."""
 
+    judges_flags = True  #: what a security key saw when it signed (R6)
     __slots__ = ("_keys", "_left", "_owner", "_proof", "_refusal", "_user", "passed", "users")
 
     def __init__(self, owner: PolicyOwner, users: "Logins") -> None:
@@ -91,8 +93,10 @@ class LoginPolicy:
         """Decide on a login without any proof."""
         return self._judge(user, "none", maybe_deferred(self.users.allows_none, user))
 
-    def public_key(self, user: str, key: "PublicKey", signed: bool) -> "Verdict | Deferred[Verdict]":
-        """Decide on a key."""
+    def public_key(
+        self, user: str, key: "PublicKey", signed: bool, flags: "SignatureFlags | None" = None
+    ) -> "Verdict | Deferred[Verdict]":
+        """Decide on a key; `flags` are those of a security key's signature."""
         # Where a mere question and a proof are not the same: a question leaves nothing behind (R4).
         check = getattr(self.users, "check_signed_key", None) if signed else None
         answer = maybe_deferred(check or self.users.check_key, user, key)
@@ -100,7 +104,8 @@ class LoginPolicy:
         self._proof = key if signed else None
         if signed and fingerprint in self._keys:
             return self._refuse(f"{key.key_type} {fingerprint}: it was a part of this login already")
-        return self._judge(user, "publickey", answer, f"{key.key_type} {fingerprint}", signed, fingerprint)
+        name = f"{key.key_type} {fingerprint}"
+        return self._judge(user, "publickey", answer, name, signed, fingerprint, flags)
 
     def password(self, user: str, password: str) -> "Verdict | Deferred[Verdict]":
         """Decide on a password."""
@@ -184,6 +189,7 @@ class LoginPolicy:
         key: str | None = None,
         final: bool = True,
         fingerprint: str = "",
+        flags: "SignatureFlags | None" = None,
     ) -> "Verdict | Deferred[Verdict]":
         """Turn what the users object says into a verdict; `final` is false for a mere question."""
 
@@ -195,6 +201,9 @@ class LoginPolicy:
             if not options or isinstance(options, PasswordExpired):  # no other method can change it
                 words = (key, getattr(options, "reason", ""))
                 return self._refuse(": ".join(word for word in words if word))
+            fault = flags_fault(options, flags)
+            if fault:
+                return self._refuse(f"{key}: {fault}")
             if final:
                 self.passed.append((method, self._proof if method == "publickey" else None))
             if final and self._chains():

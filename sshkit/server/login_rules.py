@@ -20,8 +20,11 @@ from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
 
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
-    from sshkit_keys.authorized_keys import AuthorizedEntry
+    from sshkit_keys.authorized_keys import AuthorizedEntry, AuthorizedKeys
+    from sshkit_keys.authorized_principals import AuthorizedPrincipals
     from sshkit_keys.certificates import Certificate
+
+    from sshkit.server.system_hosts import HostRules
 
 DEFAULT_KEY_FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 #: Values of PermitRootLogin: whether root may log in by key and by password.
@@ -47,7 +50,13 @@ class LoginRules(NamedTuple):
     authorities: str | None = None  #: file of the keys whose certificates let in
     principals: str | None = None  #: file of the names that a certificate may bear, with tokens
     revoked: str | None = None  #: a revocation list, or a file of public keys
+    key_options: frozenset[str] = frozenset()  #: PubkeyAuthOptions
     refused: bool = False  #: RefuseConnection: whoever comes from there
+    keys_command: tuple[str, str] | None = None  #: AuthorizedKeysCommand and who runs it
+    principals_command: tuple[str, str] | None = None
+    hosts: "HostRules | None" = None  #: HostbasedAuthentication; None: no
+    pam: str | None = None  #: UsePAM: the service; None: no
+    permit_empty: bool = False  #: passwords that are empty let in, where PAM checks them
 
 
 class AccountLogins:
@@ -67,8 +76,8 @@ class AccountLogins:
         """Return the methods that are switched on."""
         rules = self.rules
         offered = (rules.keys, "publickey"), (rules.passwords, "password")
-        more = (rules.interactive, "keyboard-interactive")
-        return tuple(name for wanted, name in (*offered, more) if wanted)
+        more = (rules.interactive, "keyboard-interactive"), (rules.hosts is not None, "hostbased")
+        return tuple(name for wanted, name in (*offered, *more) if wanted)
 
     def refusal(self, source: str) -> str | None:
         """Return why nobody may log in from `source` whatever the proof, or None."""
@@ -94,16 +103,32 @@ class AccountLogins:
                 return "no group is listed in AllowGroups"
         return account_fault(account)
 
-    def find_key(self, key: "PublicKey", source: str) -> "KeyLimits | Refusal":
-        """Look a key up in the account's files; the first line that may be obeyed counts."""
+    def find_key(
+        self,
+        key: "PublicKey",
+        source: str,
+        lines: "AuthorizedKeys | None" = None,
+        principals: "AuthorizedPrincipals | None" = None,
+    ) -> "KeyLimits | Refusal":
+        """Look a key up in the account's files; the first line that may be obeyed counts.
+
+        `lines` and `principals` are what commands have found: they come first.
+        """
 
         refusal = self._unusable(key)
         if refusal is not None:
             return refusal
         if key.key_type.endswith(CERTIFICATE_SUFFIX):
-            return self._find_certificate(cast("Certificate", key), source)
+            found = self._find_certificate(cast("Certificate", key), source, lines, principals)
+        else:
+            found = self._find_plain(key, source, lines)
+        return found.demanding(self.rules.key_options) if isinstance(found, KeyLimits) else found
+
+    def _find_plain(
+        self, key: "PublicKey", source: str, lines: "AuthorizedKeys | None"
+    ) -> "KeyLimits | Refusal":
         reasons: list[str] = []
-        for entry in self._entries(key, reasons):
+        for entry in self._entries(key, reasons, lines):
             try:
                 limits = limits_of(entry, source)
             except LineRefused as error:
@@ -131,8 +156,13 @@ class AccountLogins:
                 return Refusal(f"RevokedKeys: {printable(rules.revoked)}: {error.strerror}")
         return None
 
-    def _entries(self, key: "PublicKey", reasons: list[str]) -> "Iterator[AuthorizedEntry]":
+    def _entries(
+        self, key: "PublicKey", reasons: list[str], lines: "AuthorizedKeys | None"
+    ) -> "Iterator[AuthorizedEntry]":
         """Yield the lines of a key in the account's files; why there are none is added to `reasons`."""
+        if lines is not None:
+            reasons += lines.warnings
+            yield from lines.entries
         from sshkit_keys.authorized_keys import load_authorized_keys
 
         account = self.account
@@ -159,20 +189,26 @@ class AccountLogins:
                 reasons.append(f"the key is not in {printable(path)}")
             yield from found.entries
 
-    def _find_certificate(self, certificate: "Certificate", source: str) -> "KeyLimits | Refusal":
+    def _find_certificate(
+        self,
+        certificate: "Certificate",
+        source: str,
+        lines: "AuthorizedKeys | None",
+        principals: "AuthorizedPrincipals | None",
+    ) -> "KeyLimits | Refusal":
         """Look for somebody who vouches: TrustedUserCAKeys, then cert-authority lines."""
         from sshkit.server.certificate_logins import limits_by_line, limits_of_certificate, together
 
         reasons: list[str] = []
         try:
             if self._trusts(certificate, reasons):
-                limits = self._limits_of_trusted(certificate, source)
+                limits = self._limits_of_trusted(certificate, source, principals)
                 if not self._lacks_command(limits):
                     return limits
                 reasons.append(f"{limits.place}: PermitRootLogin wants a forced command")
         except LineRefused as error:
             reasons.append(str(error))
-        for entry in self._entries(certificate.authority, reasons):
+        for entry in self._entries(certificate.authority, reasons, lines):
             try:
                 named = None if "principals" in entry.options else self.account.name
                 own = limits_of_certificate(certificate, named, source)
@@ -201,16 +237,23 @@ class AccountLogins:
             reasons.append(f"its authority is not in {printable(path)}")
         return trusted
 
-    def _limits_of_trusted(self, certificate: "Certificate", source: str) -> KeyLimits:
+    def _limits_of_trusted(
+        self, certificate: "Certificate", source: str, principals: "AuthorizedPrincipals | None"
+    ) -> KeyLimits:
         """Return the limits of a certificate whose authority is trusted; raises LineRefused."""
         from sshkit_keys.authorized_principals import load_authorized_principals
 
         from sshkit.server.certificate_logins import limits_of_certificate, together
 
-        if self.rules.principals is None:
+        if self.rules.principals is None and self.rules.principals_command is None:
             return limits_of_certificate(certificate, self.account.name, source)
         own = limits_of_certificate(certificate, None, source)
         reasons: list[str] = []
+        if principals is not None:
+            reasons += principals.warnings
+            listed = principals.find(certificate.principals)
+            if listed is not None:
+                return together(own, limits_of(listed, source))
         with acting_as(self.account):
             paths = list(login_files(self.principal_paths))
         for path in paths:

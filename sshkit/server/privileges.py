@@ -7,7 +7,7 @@ the rights belong to all of it.
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -45,14 +45,18 @@ def acting_as(account: "Account") -> Iterator[None]:
         os.setgroups(groups)
 
 
-def become(account: "Account") -> None:
+def become(account: "Account", groups: Sequence[int] = ()) -> None:
     """Take the account's user, group and groups for good; raises RightsNotGiven.
 
-    Where this process is not root it has to be that user already.
+    `groups` are those that PAM's modules have given it; without them they are the system's.  Where this
+    process is not root it has to be that user already.
     """
     try:
         if os.geteuid() == 0:
-            os.initgroups(account.name, account.gid)
+            if groups:
+                os.setgroups(groups)
+            else:
+                os.initgroups(account.name, account.gid)
             os.setresgid(account.gid, account.gid, account.gid)
             os.setresuid(account.uid, account.uid, account.uid)
     except OSError as error:

@@ -28,7 +28,16 @@ OTHER_SIGNAL = "SIG@openssh.com"
 class ProcessProgram(Program):
     """The channel's side: what the client sends goes to the process."""
 
-    __slots__ = ("_open_outputs", "_output_gone", "_paused", "_process", "_reactor", "_side", "_status")
+    __slots__ = (
+        "_greeting",
+        "_open_outputs",
+        "_output_gone",
+        "_paused",
+        "_process",
+        "_reactor",
+        "_side",
+        "_status",
+    )
 
     def __init__(
         self,
@@ -40,10 +49,15 @@ class ProcessProgram(Program):
         env: Mapping[str, str],
         cwd: str,
         prepare_terminal: Callable[[int], None] | None = None,
+        greeting: bytes = b"",
     ) -> None:
-        """Start the process; raises SpawnError.  With a terminal in `request` it gets one."""
+        """Start the process; raises SpawnError.  With a terminal in `request` it gets one.
+
+        `greeting` is what the client sees before all that the process writes.
+        """
         super().__init__(request)
         terminal = request.terminal
+        self._greeting = greeting
         self._open_outputs = 2 if terminal is None else 1
         self._output_gone = False
         self._paused = False
@@ -61,6 +75,10 @@ class ProcessProgram(Program):
         )
 
     # Called by the channel.
+
+    def started(self) -> None:
+        if self._greeting:
+            self.channel.write(self._greeting)
 
     def data_received(self, data: memoryview) -> None:
         self._process.write(data)

@@ -31,6 +31,9 @@ CERTIFIED = CertifiedKey(
 )
 KEYS = (HOST_KEY, ECDSA_KEY, CERTIFIED, RSA_KEY, OTHER_KEY)
 PLAIN = (HOST_KEY, ECDSA_KEY, RSA_KEY, OTHER_KEY)
+#: The tests tell the clients themselves.
+SILENT = sshkit.Settings(announce_keys=False)
+
 
 
 class Later:
@@ -89,7 +92,7 @@ def test_openssh_learns_all_plain_keys(tmp_path: Path, first: str) -> None:
 
     async def main() -> None:
         async with sshkit.serve(
-            "127.0.0.1:0", echo, host_keys=KEYS, authorized_keys=[USER_KEY.public]
+            "127.0.0.1:0", echo, host_keys=KEYS, authorized_keys=[USER_KEY.public], settings=SILENT
         ) as server:
             rotate(server, HostKeyRotation(KEYS))
             name = f"[127.0.0.1]:{server.address[1]}"
@@ -199,7 +202,7 @@ def test_clients_that_would_end_the_connection_are_told_nothing(
     world = World()
 
     async def main() -> None:
-        async with world.serve() as server, world.connect():
+        async with world.serve(settings=SILENT) as server, world.connect():
             (ours,) = server.connections
             core: Any = ours._connection
             ours.layer.peer_identification = b"SSH-2.0-" + identification.encode()

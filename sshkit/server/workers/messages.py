@@ -129,6 +129,13 @@ class Address(Message):
     local_port: UInt32
 
 
+@message(18)
+class Terminal(Message):
+    """From a session's process: it has opened a terminal."""
+
+    name: Text
+
+
 @message(15)
 class Ready(Message):
     """The worker serves."""

@@ -278,10 +278,10 @@ def _public_key(login: MonitoredLogin, user: str, reader: WireReader) -> Verdict
         if question.host_key and question.host_key not in login.our_keys:
             return True, None
         data = public_key.signed_data(login.session_id, user, algorithm, question.key, question.host_key)
-        key.verify(algorithm, data, question.signature)
+        flags = public_key.verify_signature(key, algorithm, data, question.signature)
     except SSHKitError:
         return question.signed, None
-    verdict = login.policy.public_key(user, key, True)
+    verdict = login.policy.public_key(user, key, True, flags)
     if isinstance(verdict, Deferred):
         verdict.add_callback(public_key.grant_with_key, key)
     else:

@@ -6,10 +6,10 @@ Shells, commands, SFTP, forwards, agent and X11 sockets are made here and end he
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from sshkit.deferred import Deferred, fail
-from sshkit.server.connection import ServerConnection
+from sshkit.server.connection import Beginning, ServerConnection
 from sshkit.server.server import Server
 from sshkit.server.workers import messages
 from sshkit.server.workers.link import Link, LinkBroken
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from sshkit.server.accounts import Account
     from sshkit.server.configured import Plan
     from sshkit.server.event_log import EventLog
+    from sshkit.server.login_records import LastLogin
+    from sshkit.server.session_keeper import KeptSession
     from sshkit.server.system_users import SystemLogin
     from sshkit.server.workers.monitor import MonitoredLogin
     from sshkit.ssh.authentication.verdicts import Grant
+    from sshkit.ssh.messages.record import Message
 
 
 PATIENCE: Final = 2.0  #: seconds for programs to end with their client
@@ -50,6 +53,10 @@ class MonitorKeys:
         self._link = Link(reactor, sock, self._received, self._gone)
         self._asked: dict[int, Deferred[bytes]] = {}
         self._last = 0
+
+    def tell(self, message: "Message") -> None:
+        """Tell the monitor."""
+        self._link.send(message.encode())
 
     def key(self, public: "PublicKey") -> "MonitorKey":
         """Return the one with this public half."""
@@ -106,10 +113,11 @@ class KnownUser:
 class SessionConnection(ServerConnection):
     """The client, from his login on."""
 
-    __slots__ = ("_login",)
+    __slots__ = ("_keys", "_login")
 
-    def __init__(self, server: Server, login: "MonitoredLogin", grant: "Grant") -> None:
+    def __init__(self, server: Server, login: "MonitoredLogin", grant: "Grant", keys: MonitorKeys) -> None:
         self._login = login
+        self._keys = keys
         super().__init__(server)
         self.end_grace()
         self.source = login.source
@@ -127,6 +135,9 @@ class SessionConnection(ServerConnection):
     def addresses(self) -> tuple[str, int, str, int]:
         return self._login.addresses()
 
+    def terminal_opened(self, name: str) -> None:
+        self._keys.tell(messages.Terminal(name))
+
     def transport_ready(self) -> None:
         grant = self.grant
         assert grant is not None
@@ -141,7 +152,7 @@ class SessionServer(Server):
         self._sweep_later()
 
     def _leave(self, left: float) -> None:
-        """Stop when the programs have ended, which have been hung up; who does not mind that is left behind."""
+        """Stop when the programs have ended, which were hung up; who does not mind that is left behind."""
         if left > 0 and _has_children():
             self.clock.call_later(LOOK, self._leave, left - LOOK)
         else:
@@ -157,28 +168,65 @@ class SessionServer(Server):
         self._leave(PATIENCE)
 
 
-def run_session(
-    sock: socket.socket,
-    asks: socket.socket,
-    plan: "Plan",
-    login: "MonitoredLogin",
-    grant: "Grant",
-    log: "EventLog",
-) -> int:
-    """Be the process; returns its exit status.  `sock` leads to the worker, `asks` to the monitor."""
+class Session(NamedTuple):
+    """What a session's process is made of."""
+
+    sock: socket.socket  #: to the worker
+    asks: socket.socket  #: to the monitor
+    plan: "Plan"
+    login: "MonitoredLogin"
+    grant: "Grant"
+    log: "EventLog"
+    log_descriptors: tuple[int, ...] = ()
+    last_login: "LastLogin | None" = None
+
+
+def run_session(session: Session) -> int:
+    """Be the process; returns its exit status.
+
+    With PAM it becomes two: one that stays root and closes PAM's session after the other, the user's.
+    """
+    login = session.login
+    users = cast("SystemLogin", login.policy.users)
+    service = users.terms.rules.pam
+    os.umask(0o022)
+    if service is None or os.geteuid():
+        return _serve(session, Beginning(session.last_login, "", {}))
+    from sshkit.server.pam import PamFacts
+    from sshkit.server.session_keeper import SessionRefused, with_pam_session
+
+    def run(kept: "KeptSession") -> int:
+        shown = "\n".join(text for text in (users.shown, kept.shown) if text)
+        return _serve(session, Beginning(session.last_login, shown, kept.environment), kept.groups)
+
+    try:
+        return with_pam_session(
+            run,
+            users.account,
+            login.source,
+            PamFacts(users.account.name, login.source, service),
+            users.pam_environment,
+            keep=session.log_descriptors,
+        )
+    except SessionRefused as error:
+        session.log("info", f"{login.source}: no session for {session.grant.user!r}: {error}")
+        return 0
+
+
+def _serve(session: Session, beginning: Beginning, groups: tuple[int, ...] = ()) -> int:
     from signal import SIGHUP, SIGTERM
 
     from sshkit.reactor.engines import new_reactor
     from sshkit.server.privileges import become, change_root
 
+    login, log, plan = session.login, session.log, session.plan
     users = cast("SystemLogin", login.policy.users)
     account, terms = users.account, users.terms.sessions
-    os.umask(0o022)
     if terms is not None and terms.root is not None and os.geteuid() == 0:
         change_root(expanded_root(terms.root, account))
-    become(account)
+    become(account, groups)
     reactor = cast("Reactor", new_reactor("native"))
-    keys = MonitorKeys(reactor, asks)
+    keys = MonitorKeys(reactor, session.asks)
     server = SessionServer(
         reactor,
         host_keys=[keys.key(key.public) for key in plan.host_keys],
@@ -187,7 +235,8 @@ def run_session(
         settings=login.policy.settings,
         log=log,
     )
-    connection = SessionConnection(server, login, grant)
+    connection = SessionConnection(server, login, session.grant, keys)
+    connection.beginning = beginning
     server.connections.add(connection)
     exposed = _expose(login, log) if terms is not None and terms.expose_methods else ""
     connection.auth_info = exposed
@@ -197,7 +246,7 @@ def run_session(
 
     for number in (SIGTERM, SIGHUP):
         reactor.add_signal_handler(number, end)
-    reactor.call_soon(lambda: reactor.adopt_socket(sock, lambda: connection.layer))
+    reactor.call_soon(lambda: reactor.adopt_socket(session.sock, lambda: connection.layer))
     try:
         reactor.run()
     finally:

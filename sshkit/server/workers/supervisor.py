@@ -8,12 +8,14 @@ byte of a client's.  A reload starts new workers and lets the old ones finish wh
 import os
 import socket
 from collections.abc import Callable
+from time import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sshkit_keys.text import printable
 
 from sshkit.deferred import Deferred
 from sshkit.server.limits import DropLog, Startups
+from sshkit.server.login_records import LoginRecords
 from sshkit.server.metrics import Metrics
 from sshkit.server.penalties import Penalties
 from sshkit.server.workers import messages
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
     from sshkit.interfaces import Clock, ExitStatus, Reactor
     from sshkit.server.accounts import Account
     from sshkit.server.configured import Plan
+    from sshkit.server.system_users import SystemLogin
     from sshkit.ssh.authentication.verdicts import Grant
 
 QUICK: Final = 1.0  #: seconds: a worker that lives less is started again with a pause
 LONGEST_PAUSE: Final = 10.0
+MAX_TERMINALS: Final = 64  #: of one client that are written down
 MAX_NUMBER: Final = 0xFFFFFFFF
 
 
@@ -194,6 +198,7 @@ class Supervisor:
         )
         self.penalties = penalties_of(plan, reactor, log)
         self.metrics = Metrics()
+        self._records = LoginRecords()
         self.gave_up = False  #: a connection ended before its login
         self._drops = DropLog(reactor, log, settings.max_startups.start)
 
@@ -371,11 +376,16 @@ class Supervisor:
         theirs.setblocking(False)
         asked, asks = pair()
         plan, log = login.plan, self.log
+        account = cast("SystemLogin", login.policy.users).account
+        last_login = self._records.last_login(account.uid)
+        lines: list[str] = []
 
         def main() -> int:
-            from sshkit.server.workers.session_process import run_session
+            from sshkit.server.workers.session_process import Session, run_session
 
-            return run_session(theirs, asks, plan, login, grant, log)
+            return run_session(
+                Session(theirs, asks, plan, login, grant, log, self.log_descriptors, last_login)
+            )
 
         keep = (theirs.fileno(), asks.fileno(), *self.log_descriptors)
         pid = fork(main, keep, f"session of {printable(grant.user)}")
@@ -385,15 +395,23 @@ class Supervisor:
         link = Link(self.reactor, asked, lambda data, fds: take(data, fds), lambda error: None)
 
         def take(data: bytes, fds: list[int]) -> None:
-            """Have a proof of our host keys signed: nothing else is asked."""
+            """Have a proof of our host keys signed, or a login written down: nothing else is asked."""
             for fd in fds:
                 os.close(fd)
+            if data[0] == messages.Terminal.number:
+                line = _line_of(messages.Terminal.decode(data).name, account)
+                if line and len(lines) < MAX_TERMINALS:
+                    lines.append(line)
+                    self._records.opened(account, line, pid, login.source, time())
+                return
             login.sign(messages.Sign.decode(data), lambda answer, _: link.send(answer.encode()))
 
         from sshkit.reactor.reaper import watch_exit
 
         def ended(status: "ExitStatus") -> None:
             link.close()
+            for line in lines:
+                self._records.closed(line, pid, time())
             self._session_ended(pid, status)
 
         watch_exit(cast("Any", self.reactor), pid, ended)
@@ -454,6 +472,17 @@ def penalties_of(plan: "Plan", clock: "Clock", log: Any) -> Penalties | None:
     exempt = options.penalty_exempt.value
     patterns = () if exempt is None else tuple(exempt.text.split(","))
     return Penalties(times, plan.settings.source_blocks, patterns, clock, log)
+
+
+def _line_of(name: str, account: "Account") -> str:
+    """Return what the records call a terminal, "" for what is none of the user's."""
+    line = name.removeprefix("/dev/")
+    if not line.removeprefix("pts/").isdecimal():
+        return ""
+    try:
+        return line if os.stat(f"/dev/{line}").st_uid == account.uid else ""
+    except OSError:
+        return ""
 
 
 def unprivileged() -> "Account":
