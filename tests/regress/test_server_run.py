@@ -16,7 +16,7 @@ GOOD, BAD = Outcome("ok"), Outcome("failed", ("why",))
 
 
 def started(*words: str) -> "subprocess.Popen[bytes]":
-    """Start a process with these words in its command line; the system shows them from its first output on."""
+    """Start a process with these words in its command line; they are to be seen from its first output on."""
     line = [sys.executable, "-c", "print(flush=True); input()", *words]
     process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
