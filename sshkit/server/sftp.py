@@ -3,6 +3,7 @@
 The protocol is in `sshkit.sftp.server`; here it gets a channel, the reactor's threads, randomness and a log.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -171,7 +172,8 @@ def start_internal(
     except ValueError as error:
         raise UsageError(f"internal-sftp: {error}") from None
     options = parse(words[1:])
-    start = account.home
+    # As with sshd, a home that is not there (below another root, for one) is no reason to refuse.
+    start = account.home if os.path.isdir(account.home) else "/"
     if options.start is not None:
         start = join(start, expanded(options.start, {"d": account.home, "u": account.name}))
     connection = request.connection
