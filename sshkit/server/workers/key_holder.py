@@ -7,7 +7,7 @@ tells what it has found, gives up its rights, and from then on only signs.  It e
 import os
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sshkit_keys.errors import KeyFileError, SSHKitError
 from sshkit_keys.wire import WireReader, boolean, string, uint32
@@ -65,6 +65,7 @@ class KeyHolder:
         )
         theirs.close()
         ours.settimeout(START_TIMEOUT)
+        self._sock = ours
         found: list[Any] = []
         try:
             for path in paths:
@@ -74,13 +75,16 @@ class KeyHolder:
                 f"the process that holds the host keys does not answer: {error.strerror}"
             ) from None
         ours.setblocking(False)
-        self._sock = ours
         return found
 
     def attach(self, reactor: "Reactor") -> None:
         """Begin to ask it."""
+        from sshkit.reactor.reaper import watch_exit
+
         assert self._sock is not None
         self._link = Link(reactor, self._sock, self._received, self._gone)
+        self._sock = None
+        watch_exit(cast("Any", reactor), self.pid, lambda status: None)
 
     def close(self) -> None:
         """Let it end."""
@@ -90,6 +94,7 @@ class KeyHolder:
         elif self._sock is not None:
             self._sock.close()
             self._sock = None
+            _end(self.pid)  # no reactor waits for it
 
     def sign(self, index: int, algorithm: str, data: bytes) -> Deferred[bytes]:
         """Ask for a signature."""
@@ -131,6 +136,16 @@ class KeyHolder:
         waiting, self._requests = self._requests, {}
         for request in waiting.values():
             request.errback(error)
+
+
+def _end(pid: int) -> None:
+    from signal import SIGKILL
+
+    try:
+        os.kill(pid, SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # it has gone already
 
 
 def _hold(sock: socket.socket, paths: list[str], account: "Account | None") -> int:

@@ -14,6 +14,7 @@ from sshkit_keys.text import printable
 from sshkit_keys.wire import WireReader, boolean, name_list, string, uint32
 
 from sshkit.deferred import Deferred, Failure, maybe_deferred
+from sshkit.server.accounts import NOBODY
 from sshkit.server.host_key_rotation import PROVE
 from sshkit.server.login_policy import LoginPolicy
 from sshkit.server.workers import messages
@@ -67,11 +68,17 @@ class MonitoredLogin:
         self._questions = 0
         self._failures = 0
         self._busy = False
+        self.failure = ""  #: what the connection is punished for if it ends without a login
         self.policy = LoginPolicy(self, plan.users.for_connection(self))
 
     def addresses(self) -> tuple[str, int, str, int]:
         """Return host and port of the client, then of this side."""
         return self._places
+
+    @property
+    def is_nobody(self) -> bool:
+        """Somebody is asked for whom there is no account."""
+        return getattr(self.policy.users, "account", None) is NOBODY
 
     def move(self, source: str, places: tuple[str, int, str, int]) -> None:
         """Come from somewhere else: a proxy has said so."""
@@ -124,6 +131,12 @@ class MonitoredLogin:
             signature.add_callbacks(signed, failed)
         else:
             signed(signature)
+
+    def prove(self, question: messages.Sign, send: Send) -> None:
+        """Have a proof of one of our keys signed: the user's process has nothing else to sign."""
+        if not self._is_proof(question.data):
+            raise WorkerLies("a session's process asks for a signature that is no proof")
+        self.sign(question, send)
 
     def _proof_head(self) -> bytes:
         return string(PROVE) + string(self.session_id)

@@ -8,6 +8,7 @@ byte of a client's.  A reload starts new workers and lets the old ones finish wh
 import os
 import socket
 from collections.abc import Callable
+from errno import ECONNABORTED
 from time import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 QUICK: Final = 1.0  #: seconds: a worker that lives less is started again with a pause
 LONGEST_PAUSE: Final = 10.0
+MAX_DOUBLINGS: Final = 10  #: of the pause, which is the longest by then
 MAX_TERMINALS: Final = 64  #: of one client that are written down
 MAX_NUMBER: Final = 0xFFFFFFFF
 
@@ -115,7 +117,17 @@ class Worker(LoginOwner):
         question = messages.Ask.decode(data)
         login = self._login(question.connection)
         if login is not None:
-            login.ask(question, self._send, self.supervisor.start_session)
+            login.ask(question, self._send, self._start_session)
+
+    def _start_session(self, login: MonitoredLogin, grant: "Grant") -> int:
+        """Start it, unless the client has gone while his password was checked: he was counted as gone."""
+        try:
+            if self._login(login.number) is not login:
+                raise ConnectionAbortedError(ECONNABORTED, "the client has gone")
+            return self.supervisor.start_session(login, grant)
+        except OSError:
+            login.grant = None  # he is not in: he may try again, and he still counts
+            raise
 
     def _failed(self, data: bytes) -> None:
         message = messages.Failed.decode(data)
@@ -329,9 +341,7 @@ class Supervisor:
             return
         self.log("error", f"worker {worker.pid} has ended ({error}) and is started again")
         lived = self.reactor.seconds() - worker.began
-        self._quick = self._quick + 1 if lived < QUICK else 0
-        pause = min(2.0**self._quick / 10, LONGEST_PAUSE) if self._quick else 0.0
-        self.reactor.call_later(pause, self._restart)
+        self._restart_later(self._quick + 1 if lived < QUICK else 0)
 
     def let_in(self, login: MonitoredLogin) -> None:
         """Count one more that is logged in."""
@@ -359,14 +369,15 @@ class Supervisor:
     def login_failed(self, login: MonitoredLogin, method: str) -> None:
         """Count a refusal."""
         self.metrics.logins.add(1, method, "failure")
-        if self.penalties is not None:
-            self.penalties.add(login.source, "authfail")
+        if method != "none":
+            login.failure = "invaliduser" if login.is_nobody else "authfail"
 
     def connection_ended(self, login: MonitoredLogin, cause: str) -> None:
         """Count one connection less."""
         if login.grant is None:
             self.startups.end(login.source)
             self.gave_up = True
+            cause = login.failure or cause
             if cause and self.penalties is not None:
                 self.penalties.add(login.source, cause)
 
@@ -404,7 +415,7 @@ class Supervisor:
                     lines.append(line)
                     self._records.opened(account, line, pid, login.source, time())
                 return
-            login.sign(messages.Sign.decode(data), lambda answer, _: link.send(answer.encode()))
+            login.prove(messages.Sign.decode(data), lambda answer, _: link.send(answer.encode()))
 
         from sshkit.reactor.reaper import watch_exit
 
@@ -430,9 +441,19 @@ class Supervisor:
                 "error", f"{login.source}: the session's process {pid} was ended by signal {status.signal}"
             )
 
+    def _restart_later(self, quick: int) -> None:
+        self._quick = quick
+        pause = min(2.0 ** min(quick, MAX_DOUBLINGS) / 10, LONGEST_PAUSE) if quick else 0.0
+        self.reactor.call_later(pause, self._restart)
+
     def _restart(self) -> None:
-        if not self.closing:
+        if self.closing:
+            return
+        try:
             self.workers.append(Worker(self, self.plan))
+        except OSError as error:  # no process or descriptor is left just now
+            self.log("error", f"no worker can be started: {error.strerror}")
+            self._restart_later(self._quick + 1)
 
     def _serving(self) -> list[Worker]:
         return [worker for worker in self.workers if not worker.draining]
