@@ -34,7 +34,7 @@ def with_coverage(name: str, seconds: int, found: Path) -> None:
         f"-max_len={LONGEST}",
         "-verbosity=0",
         "-print_final_stats=1",
-        f"-artifact_prefix={found}/crash-",
+        f"-artifact_prefix={found}/",
     ]
     atheris.Setup([sys.argv[0], *limits, str(found), str(CORPUS / name)], once)
     atheris.Fuzz()

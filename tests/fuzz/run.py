@@ -36,18 +36,18 @@ class Row(NamedTuple):
 def fuzz(name: str, seconds: int, found: Path) -> Row:
     """Run one target."""
     found.mkdir(parents=True, exist_ok=True)
-    before = set(found.glob("crash-*"))
+    before = set(found.glob("*-*"))
     command = [sys.executable, "-m", "tests.fuzz.once", name, str(seconds), str(found)]
     began = time.monotonic()
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=seconds + GRACE, check=False
         )
-        said, status = done.stdout + done.stderr, done.returncode
+        said, status = done.stderr + done.stdout, done.returncode
     except subprocess.TimeoutExpired:
         said, status = "it did not end", 1
     units = UNITS.findall(said)
-    new = set(found.glob("crash-*")) - before
+    new = set(found.glob("*-*")) - before
     crashes = len(new) or (1 if status else 0)
     text = f"{said[-3000:]}\n{' '.join(map(str, new))}" if crashes else ""
     return Row(name, int(units[-1]) if units else 0, time.monotonic() - began, crashes, text)
