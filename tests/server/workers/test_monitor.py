@@ -1,4 +1,4 @@
-"""The monitor and a worker that lies: nothing that a worker says lets anybody in who would not be (R1, R4, R6)."""
+"""The monitor and a worker that lies: nothing that it says lets anybody in who would not be (R1, R4, R6)."""
 
 import errno
 import os
@@ -272,6 +272,16 @@ def test_a_proof_of_our_keys_is_signed_after_the_login_only(ready: World) -> Non
         data + b"x",
     ):
         lies(lambda data=other: ready.sign(data))  # type: ignore[misc]
+
+
+def test_r1_a_users_process_has_nothing_signed_but_proofs(ready: World) -> None:
+    """Else it could have the host's key sign the key exchange of a server that is none of ours."""
+    ready.ask("publickey", ready.proof())
+    with pytest.raises(WorkerLies):
+        ready.login.prove(messages.Sign(1, 0, ALGORITHM, b"h" * 32), ready.send)
+    data = string(PROVE) + string(HASH) + string(ready.host.public.blob)
+    ready.login.prove(messages.Sign(1, 0, ALGORITHM, data), ready.send)
+    ready.host.public.verify(ALGORITHM, data, ready.answers[-1].body)
 
 
 def test_r8_a_worker_asks_no_more_than_a_login_may(ready: World) -> None:
