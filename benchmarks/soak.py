@@ -33,11 +33,13 @@ LOGINS = 40
 READS = 10
 AT_ONCE = 8  #: logins at a time
 FILE_SIZE = 2_000_000
-WARM_UP = 2  #: rounds before counting starts: what is loaded once, and a heap that has met its crowd
+#: Rounds before counting starts, at least; of a long run the first half: pages that processes share until one
+#: of them writes to them become its own one by one, and a heap grows until it has met the worst.
+WARM_UP = 4
 REST_TIME = 30.0  #: seconds for everything to come to rest after a round
 #: KiB that PSS may be higher at the end than after the warm-up, and what it may grow in an hour by the slope.
 MAX_GROWTH = 6 * 1024
-MAX_SLOPE = 48 * 1024
+MAX_SLOPE = 60 * 1024
 SHOWN_EVERY = 4.0  #: seconds
 
 IDENTIFICATION = b"SSH-2.0-soak\r\n"
@@ -50,6 +52,7 @@ class Sample(NamedTuple):
     processes: int
     pss: int  #: KiB
     descriptors: int
+    each: tuple[int, ...]  #: KiB of each process
 
 
 class Tally:
@@ -87,14 +90,14 @@ class Soak:
 
     def sample(self) -> Sample:
         """Look at all processes of the server."""
-        pss = descriptors = count = 0
+        descriptors = 0
+        each: list[int] = []
         for number in (self.server.process.pid, *self.server.processes()):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
                 rollup = Path(f"/proc/{number}/smaps_rollup").read_text()
                 descriptors += len(os.listdir(f"/proc/{number}/fd"))
-                pss += int(rollup.partition("\nPss:")[2].split()[0])
-                count += 1
-        return Sample(time.monotonic() - self.began, count, pss, descriptors)
+                each.append(int(rollup.partition("\nPss:")[2].split()[0]))
+        return Sample(time.monotonic() - self.began, len(each), sum(each), descriptors, tuple(each))
 
     def show(self, what: str, sample: Sample | None = None) -> None:
         """Print a line, if it is time for one."""
@@ -219,7 +222,8 @@ class Soak:
         while time.monotonic() - self.began < self.seconds or len(found) < WARM_UP + 2:
             await self.round()
             found.append(await self.rest(first.processes))
-            self.show(f"at rest after round {len(found)}", found[-1])
+            shown = " + ".join(f"{size / 1024:.1f}" for size in found[-1].each)
+            self.show(f"at rest after round {len(found)}: {shown}", found[-1])
         await self.command()
         return found
 
@@ -240,9 +244,14 @@ def slope(points: list[tuple[float, float]]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
 
 
+def counted_of(samples: list[Sample]) -> list[Sample]:
+    """Return those that count."""
+    return samples[max(WARM_UP, len(samples) // 2) :]
+
+
 def verdict(samples: list[Sample]) -> list[str]:
     """Return what grows; the first rounds do not count."""
-    counted = samples[WARM_UP:]
+    counted = counted_of(samples)
     first, last = counted[0], counted[-1]
     faults: list[str] = []
     if last.descriptors > first.descriptors:
@@ -275,7 +284,7 @@ def main() -> int:
         finally:
             server.stop()
         said = [line for line in server.log.splitlines() if "listening on" not in line]
-    tally, counted = soak.tally, samples[WARM_UP:]
+    tally, counted = soak.tally, counted_of(samples)
     print(f"\n{len(samples)} rounds in {samples[-1].seconds:.0f} s (seed {options.seed}):", end=" ")
     print(f"{tally.crowds} crowds of {CROWD}, {tally.resets} resets, {tally.half} half logins,", end=" ")
     print(f"{tally.logins} commands, {tally.reads} reads")
