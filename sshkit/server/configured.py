@@ -7,7 +7,7 @@ into the terms of his login, each combination of blocks once.
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sshkit_keys.errors import KeyFileError
 from sshkit_keys.text import printable, quoted
@@ -30,7 +30,7 @@ from sshkit.ssh.transport.rekeying import DEFAULT_BYTES, DEFAULT_SECONDS, RekeyL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sshkit_keys import CertifiedKey, PrivateKey
+    from sshkit_keys import CertifiedKey, PrivateKey, PublicKey
 
     from sshkit.config.sshd_config import ListenPlace, ServerOptions
     from sshkit.config.sshd_match import MatchFacts
@@ -109,7 +109,13 @@ class Planner:
         setting = self.options.host_keys
         keys: list[PrivateKey] = []
         paths = setting.value or ((own_key,) if own_key is not None else ())
+        agent = self.options.host_key_agent.value
         for path, key in zip(paths, self._load_keys(paths), strict=True):
+            if agent is not None and isinstance(key, (KeyFileError, FileNotFoundError)):
+                public = _public_half(path)
+                if public is not None:
+                    keys.append(_key_in_agent(agent, public))
+                    continue
             if isinstance(key, KeyFileError):
                 self._wrong(setting, f"HostKey: {key}")
             elif isinstance(key, OSError):
@@ -166,6 +172,31 @@ class Planner:
         if not methods and not options.has_blocks:
             self._wrong(options.pubkey_authentication, "no method of authentication is switched on")
         return users
+
+
+def _public_half(path: str) -> "PublicKey | None":
+    """Return the public key in a file, or in the one beside it; None where there is none."""
+    from sshkit_keys import load_public_key
+
+    for name in (path, f"{path}.pub"):
+        try:
+            return load_public_key(name)
+        except (KeyFileError, OSError):
+            continue
+    return None
+
+
+def _key_in_agent(path: str, public: "PublicKey") -> Any:
+    """Return a host key that HostKeyAgent signs with, from whichever process asks."""
+    from sshkit.agent.connect import connect_agent
+    from sshkit.reactor.current import current
+    from sshkit.server.host_key_agent import HostKeyAgent
+
+    def connect() -> Any:
+        wanted = None if path == "SSH_AUTH_SOCK" else path
+        return connect_agent(wanted, reactor=cast("Reactor", current()))
+
+    return HostKeyAgent(connect).key(public)
 
 
 def _drop(setting: Setting[Any], cause: str) -> None:

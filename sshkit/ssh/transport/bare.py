@@ -1,7 +1,7 @@
 """The transport layer between two processes of one machine: messages in frames, and no keys.
 
 A frame is a length, a zero in the place of the padding's length, and the payload: what OpenSSH speaks on a
-control socket in proxy mode (PROTOCOL.mux, section 9), and what sshkit-server's processes speak after a login.
+control socket in proxy mode (PROTOCOL.mux, section 9), and what the processes of sshkit-server speak.
 The reader and the writer of the transport layer do the work, with these in the place of a cipher.
 """
 

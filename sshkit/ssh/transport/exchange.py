@@ -336,7 +336,12 @@ def ext_info(layer: "TransportLayer") -> bytes:
         layer.takes_late_extensions = True
     else:
         # A certificate's key signs under its plain name.
-        names = [name for name in layer.algorithms.user_keys if not name.endswith(CERTIFICATE_SUFFIX)]
+        from sshkit_keys.certificates import plain_name
+
+        names = dict.fromkeys(
+            plain_name(name) if name.endswith(CERTIFICATE_SUFFIX) else name
+            for name in layer.algorithms.user_keys
+        )
         extensions.insert(0, ("server-sig-algs", ",".join(names)))
     body = b"".join(wire.string(part) for extension in extensions for part in extension)
     return messages.ExtInfo(count=len(extensions), body=body).encode()

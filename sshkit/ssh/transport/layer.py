@@ -24,6 +24,7 @@ from sshkit.ssh.errors import (
     LocalProtocolError,
     RemoteProtocolError,
     ServiceNotAvailable,
+    VersionNotSupported,
     farewell,
 )
 from sshkit.ssh.messages import transport as messages
@@ -53,6 +54,9 @@ MAX_EXTENSIONS = 64  #: entries of one EXT_INFO
 #: Extensions that somebody here asks about; the names of others are not kept.
 KNOWN_EXTENSIONS = frozenset({PINGS, EXTENSIONS_IN_LOGIN, "publickey-hostbound@openssh.com"})
 MAX_PINGS = 1024  #: of ours that wait for an answer
+#: What OpenSSH says to those who do not speak SSH 2.0.
+NO_IDENTIFICATION = b"Invalid SSH identification string.\r\n"
+OTHER_VERSION = b"Protocol major versions differ.\r\n"
 MAX_WORDS = 400  #: characters of a DISCONNECT
 
 
@@ -229,7 +233,9 @@ class TransportLayer(PacketReader):
     def disconnect(self, error: BaseException | None = None) -> None:
         """End the connection, telling the peer why; `error` goes to whoever waits for anything."""
         error = error or ClosedByApplication("the connection was closed")
-        if self.lost is None and self.transport is not None:
+        # A client that has not said that it speaks SSH gets no packet: it was told in words.
+        speaks = self.is_client or bool(self.peer_identification)
+        if self.lost is None and self.transport is not None and speaks:
             code, words = farewell(error)
             description = printable(words, MAX_WORDS).encode("ascii", "backslashreplace")
             self.writer.send_now(messages.Disconnect(code, description, b"").encode())
@@ -294,8 +300,9 @@ class TransportLayer(PacketReader):
     # What the reader calls.
 
     def rekey_due(self) -> None:
-        """Start a key exchange: enough was received with these keys."""
-        self.rekey()
+        """Start a key exchange: enough was sent or received with these keys.  A login is never that long."""
+        if self.is_logged_in:
+            self.rekey()
 
     def throttle(self) -> None:
         """Read no more while the peer leaves so much of what we send unread."""
@@ -322,7 +329,14 @@ class TransportLayer(PacketReader):
             if isinstance(opener, LineOpener) and opener.lines >= MAX_BEFORE_LINES:
                 raise RemoteProtocolError(f"{MAX_BEFORE_LINES} lines and no identification")
             return
-        self.peer_identification = parse_identification(line)
+        try:
+            self.peer_identification = parse_identification(line)
+        except RemoteProtocolError as error:
+            if not self.is_client:  # whoever speaks something else may at least read this
+                differs = isinstance(error, VersionNotSupported) and line.startswith(b"SSH-")
+                self.writer.send_raw(OTHER_VERSION if differs else NO_IDENTIFICATION)
+                self.writer.flush()
+            raise
         self.opener = ClearOpener()
         self.handlers = FIRST_PROPOSAL
 

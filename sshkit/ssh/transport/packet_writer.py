@@ -128,6 +128,8 @@ class PacketWriter:
         """Send one message, or keep it until the key exchange is over."""
         if len(payload) > MAX_PAYLOAD:
             raise LocalProtocolError(f"a message of {len(payload)} bytes, {MAX_PAYLOAD} fit in a packet")
+        if self.bytes_sent + self.end - FIRST >= self.rekey_at:
+            self.flush()  # what is packed was the last with these keys
         if self.blocked:
             self._hold(payload)
         else:
@@ -203,7 +205,7 @@ class PacketWriter:
         transport.write(bytes(view) if self.copies else view)
         FREE[len(buffer)].append(buffer)
         if self.bytes_sent >= self.rekey_at and self.layer is not None:
-            self.layer.rekey()
+            self.layer.rekey_due()
 
     def release(self) -> None:
         """Forget everything; the connection has ended, and what is still sent goes nowhere."""

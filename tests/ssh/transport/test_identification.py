@@ -1,5 +1,7 @@
 """The first line of a connection: what is taken for one, and what may come before it."""
 
+import os
+
 import pytest
 
 from sshkit.ssh.errors import RemoteProtocolError, VersionNotSupported
@@ -9,7 +11,9 @@ from sshkit.ssh.transport.identification import (
     LineOpener,
     parse_identification,
 )
-from tests.ssh.harness import Scene
+from sshkit.ssh.transport.layer import TransportLayer
+from sshkit.testing import MemoryClock
+from tests.ssh.harness import HOST_KEYS, Owner, Scene
 
 
 @pytest.mark.parametrize("line", [b"SSH-2.0-x\r\n", b"SSH-2.0-x\n", b"SSH-1.99-x y z\r\n"])
@@ -47,12 +51,43 @@ def test_r19_a_line_without_end_is_refused_before_it_fills_memory() -> None:
     assert "no line end" in str(scene.owner.lost)
 
 
-def test_r19_a_server_accepts_no_line_before_the_identification() -> None:
-    scene = Scene(core_is_client=False)
-    scene.raw.send_bytes(b"hello\r\nSSH-2.0-x\r\n")
-    scene.settle()
-    assert isinstance(scene.owner.lost, VersionNotSupported)
-    assert scene.told.code == 8
+class Wire:
+    """A transport that keeps what it is given."""
+
+    copies_on_write = True
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        """It is the test's."""
+
+    abort = close
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"hello\r\n", b"\r\nInvalid SSH identification string.\r\n"),
+        (b"SSH-1.5-x\r\n", b"\r\nProtocol major versions differ.\r\n"),
+    ],
+)
+def test_r19_a_server_accepts_no_line_before_the_identification(line: bytes, words: bytes) -> None:
+    owner = Owner()
+    layer = TransportLayer(owner, MemoryClock(), os.urandom, host_keys=HOST_KEYS)
+    wire = Wire()
+    layer.connection_made(wire)  # type: ignore[arg-type]
+    said = len(wire.sent)
+    layer.data_received(line + b"SSH-2.0-x\r\n")
+    assert isinstance(owner.lost, VersionNotSupported)
+    # Who does not speak SSH is told in words, after our identification and proposal, and in nothing else.
+    assert b"\r\n" + wire.sent[said:] == words
 
 
 def test_r19_a_client_accepts_a_bounded_number_of_lines_and_drops_them() -> None:
