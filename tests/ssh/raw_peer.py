@@ -30,6 +30,9 @@ IDENTIFICATION = b"SSH-2.0-raw_peer"
 HOST_KEY: PrivateKey = generate_private_key("ed25519")
 
 
+WORDS = (b"Invalid SSH identification", b"Protocol major versions")
+
+
 class RawPeer:
     """The protocol object of one end of a connection in memory; `received` is every payload that came."""
 
@@ -100,6 +103,8 @@ class RawPeer:
             if line.startswith(b"SSH-"):
                 self.peer_identification = line.rstrip(b"\r")
         while self._data and not self._held:
+            if self._data.startswith(WORDS):
+                return  # for people: what was sent was no identification
             buffer = memoryview(self._data)
             opened = self.opener.open(buffer, 0, len(buffer))
             if opened is None:
