@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from sshkit.server.server import Server, Settings, serve
     from sshkit.server.sftp import SFTPService
     from sshkit.server.terminal_programs import prompt_toolkit_session, run_textual
+    from sshkit.server.unused_timeout import ConnectionUnused
     from sshkit.server.users import EveryUser, Users
     from sshkit.sftp.attributes import Attributes
     from sshkit.sftp.attributes_v4 import FullAttributes
@@ -139,6 +140,7 @@ if TYPE_CHECKING:
         ConnectionLost,
         DisconnectedByPeer,
         HostKeyNotVerified,
+        HostKeySigningFailed,
         KeyExchangeFailed,
         LocalProtocolError,
         MACMismatch,
@@ -220,6 +222,7 @@ _HOMES = {
     "sshkit.server.sftp": ("SFTPService",),
     "sshkit.server.gssapi": ("GSSAPIAcceptor",),
     "sshkit.server.host_logins": ("HostUsers",),
+    "sshkit.server.unused_timeout": ("ConnectionUnused",),
     "sshkit.server.users": ("EveryUser", "Users"),
     "sshkit.ssh.authentication.gssapi_package": ("GSSAPIFailed",),
     "sshkit.sftp.attributes": ("Attributes",),
@@ -290,6 +293,7 @@ _HOMES = {
         "ConnectionLost",
         "DisconnectedByPeer",
         "HostKeyNotVerified",
+        "HostKeySigningFailed",
         "KeyExchangeFailed",
         "LocalProtocolError",
         "MACMismatch",
@@ -345,6 +349,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLost",
+    "ConnectionUnused",
     "Deferred",
     "Dialogue",
     "DialogueEnded",
@@ -372,6 +377,7 @@ __all__ = [
     "HostKeyChanged",
     "HostKeyNotVerified",
     "HostKeyRevoked",
+    "HostKeySigningFailed",
     "HostKeyUnknown",
     "HostOutcome",
     "HostRun",
