@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sshkit.deferred import fail
 from tests.fuzz import once, run
 from tests.fuzz.mutations import LONGEST, Mutations
-from tests.fuzz.targets import CORPUS, KEY_FILES, TARGETS, feed, load_target, seeds
+from tests.fuzz.targets import CORPUS, KEY_FILES, TARGETS, channels, feed, load_target, seeds
+from tests.fuzz.targets.keyless import calm
 from tests.fuzz.targets.pieces import MOST, joined, pieces
 
 #: Lines that end where they like: of these, the beginning is whole too.
@@ -127,3 +129,22 @@ def test_a_fault_leaves_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         once.at_random("proxy_header", 5, tmp_path)
     (left,) = tmp_path.iterdir()
     assert left.name.startswith("crash-")
+
+
+def test_a_fault_that_ends_a_connection_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(program: object, kind: str, body: bytes) -> bytes:
+        raise ValueError("not one of ours")
+
+    monkeypatch.setattr(channels.Program, "global_requested", broken)
+    parse = load_target("channels_server")
+    with pytest.raises(ValueError, match="not one of ours"):
+        feed(parse, (CORPUS / "channels_server" / "global").read_bytes())
+
+
+def test_a_fault_that_nobody_waits_for_is_seen() -> None:
+    def lose() -> None:
+        with calm():
+            fail(ValueError("not one of ours"))
+
+    with pytest.raises(ValueError, match="not one of ours"):
+        lose()
