@@ -1,6 +1,7 @@
 """What the soak calls growth, and what it does not."""
 
 import pytest
+
 from benchmarks.soak import WARM_UP, Sample, counted_of, slope, verdict
 
 
