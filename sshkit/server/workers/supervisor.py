@@ -56,8 +56,13 @@ class Worker(LoginOwner):
 
             return run_worker(theirs, plan, log, account)
 
-        self.pid = fork(main, (theirs.fileno(), *supervisor.log_descriptors), "worker")
-        theirs.close()
+        try:
+            self.pid = fork(main, (theirs.fileno(), *supervisor.log_descriptors), "worker")
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self.link = Link(supervisor.reactor, ours, self._received, self._ended)
 
     def serve(self, number: int, source: str, places: tuple[str, int, str, int], *fds: int) -> None:
@@ -399,9 +404,15 @@ class Supervisor:
             )
 
         keep = (theirs.fileno(), asks.fileno(), *self.log_descriptors)
-        pid = fork(main, keep, f"session of {printable(grant.user)}")
-        theirs.close()
-        asks.close()
+        try:
+            pid = fork(main, keep, f"session of {printable(grant.user)}")
+        except OSError:
+            ours.close()
+            asked.close()
+            raise
+        finally:
+            theirs.close()
+            asks.close()
         self.sessions[pid] = login
         link = Link(self.reactor, asked, lambda data, fds: take(data, fds), lambda error: None)
 

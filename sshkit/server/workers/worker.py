@@ -22,7 +22,7 @@ from sshkit.ssh.authentication.server import ServerAuthentication
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
 
-    from sshkit.interfaces import Reactor
+    from sshkit.interfaces import Reactor, Transport
     from sshkit.server.accounts import Account
     from sshkit.server.configured import Plan
     from sshkit.ssh.authentication.verdicts import Grant
@@ -170,16 +170,6 @@ class LinkedServer(Server):
         self.log("error", f"the monitor has gone: {error}")
         self.close()
 
-    def _arrived(self, number: int) -> ServerConnection:
-        connection = self.make_connection(number)
-        if self._proxies != "no":
-            self.reactor.call_soon(lambda: self._tell_address(connection, number))
-        return connection
-
-    def _tell_address(self, connection: ServerConnection, number: int) -> None:
-        if connection.layer.lost is None:
-            self.tell(messages.Address(number, *connection.addresses()))
-
     def _bad_header(self, peer: Any, why: str) -> None:
         self.log("info", f"{peer[0] if isinstance(peer, tuple) else 'local'}: PROXY header: {why}")
 
@@ -188,16 +178,38 @@ class LinkedServer(Server):
             self.log("error", "no descriptor is left for another connection")
             self.tell(messages.Ended(number, ""))
             return
-        arrival: Any = Arrival(self, lambda: self._arrived(number))
+        arrival: Any = Arrival(self, lambda: self.make_connection(number))
         if self._proxies != "no":
             from sshkit.server.proxy_protocol import ProxyGate
 
-            inner = arrival
+            inner = ProxiedArrival(self, number)
             arrival = ProxyGate(lambda: inner, self.reactor, self._proxies, self._bad_header).make_protocol()
         if len(fds) == 1:
             self.reactor.adopt_socket(socket.socket(fileno=fds[0]), lambda: arrival)
         else:
             self.reactor.open_pipes(arrival, fds[0], fds[1])
+
+
+class ProxiedArrival(Arrival):
+    """The first protocol of a connection behind a proxy: the monitor learns whom the proxy speaks for.
+
+    It does before anything else is told of the connection: who ends it at once is punished, not the proxy.
+    """
+
+    __slots__ = ("_linked", "_number")
+
+    def __init__(self, server: LinkedServer, number: int) -> None:
+        super().__init__(server, lambda: server.make_connection(number))
+        self._linked = server
+        self._number = number
+
+    def connection_made(self, transport: "Transport") -> None:
+        found: list[Any] = []
+        for name in ("peername", "sockname"):
+            place = transport.get_extra_info(name)
+            found += place[:2] if isinstance(place, tuple) else ("UNKNOWN", 65535)
+        self._linked.tell(messages.Address(self._number, *found))
+        super().connection_made(transport)
 
 
 class WorkerServer(LinkedServer):

@@ -17,7 +17,6 @@ from sshkit.testing import MemoryClock
 QUIET = (
     "PasswordAuthentication no",
     "KbdInteractiveAuthentication no",
-    "PerSourcePenalties no",
     "StrictModes no",
     "LogLevel VERBOSE",
 )
@@ -99,6 +98,8 @@ def make_key(folder: Path, name: str) -> PrivateKey:
 
 def make_plan(folder: Path, *lines: str, account: Account | None = None) -> Plan:
     """Return a plan with the host key in "host" and the lines of "authorized_keys"."""
+    if not any(line.startswith("PerSourcePenalties ") for line in lines):
+        lines = (*lines, "PerSourcePenalties no")
     options = read_server_config(
         None,
         (*lines, f"HostKey {folder / 'host'}", f"AuthorizedKeysFile {folder / 'authorized_keys'}", *QUIET),
