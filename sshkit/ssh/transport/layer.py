@@ -233,9 +233,9 @@ class TransportLayer(PacketReader):
     def disconnect(self, error: BaseException | None = None) -> None:
         """End the connection, telling the peer why; `error` goes to whoever waits for anything."""
         error = error or ClosedByApplication("the connection was closed")
-        # A client that has not said that it speaks SSH gets no packet: it was told in words.
-        speaks = self.is_client or bool(self.peer_identification)
-        if self.lost is None and self.transport is not None and speaks:
+        # A client that does not speak SSH gets no packet: it was told in words.
+        told = isinstance(error, VersionNotSupported) and not self.is_client
+        if self.lost is None and self.transport is not None and not told:
             code, words = farewell(error)
             description = printable(words, MAX_WORDS).encode("ascii", "backslashreplace")
             self.writer.send_now(messages.Disconnect(code, description, b"").encode())
@@ -331,10 +331,9 @@ class TransportLayer(PacketReader):
             return
         try:
             self.peer_identification = parse_identification(line)
-        except RemoteProtocolError as error:
+        except VersionNotSupported:
             if not self.is_client:  # whoever speaks something else may at least read this
-                differs = isinstance(error, VersionNotSupported) and line.startswith(b"SSH-")
-                self.writer.send_raw(OTHER_VERSION if differs else NO_IDENTIFICATION)
+                self.writer.send_raw(OTHER_VERSION if line.startswith(b"SSH-") else NO_IDENTIFICATION)
                 self.writer.flush()
             raise
         self.opener = ClearOpener()
