@@ -77,13 +77,13 @@ def test_r24_a_client_that_does_not_read_stops_the_sessions_process(
             monkeypatch.setattr(SessionSide, "wait", note)
             for transport in (connection.layer.transport, client.layer.transport):
                 sock: Any = transport.get_extra_info("socket")  # type: ignore[union-attr]
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            process = await connection.start("head -c 600000 /dev/zero")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 15)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            process = await connection.start("head -c 1500000 /dev/zero")
             connection.layer.transport.pause_reading()
             await world.until(lambda: held)
             connection.layer.transport.resume_reading()
-            assert len(await process.stdout.read()) == 600_000
+            assert len(await process.stdout.read()) == 1_500_000
 
     world.run(test)
 

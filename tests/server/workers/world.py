@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 from sshkit_keys import generate_private_key
@@ -87,7 +87,7 @@ class World:
         monkeypatch.setattr(privileges, "become", lambda *_: None)
         monkeypatch.setattr(os, "umask", lambda mask: mask)
         self._monkeypatch = monkeypatch
-        self.supervisor = Supervisor(self.reactor, self.plan, self.log)
+        self.supervisor = Supervisor(cast("Any", self.reactor), self.plan, self.log)
         self.port = 0
 
     def make_plan(self, *lines: str) -> Any:
