@@ -71,6 +71,11 @@ class LoginPolicy:
         return getattr(self.users, "settings", None) or self._owner.settings
 
     @property
+    def user_keys(self) -> tuple[str, ...]:
+        """The algorithms of keys that he may use."""
+        return self.settings.algorithms.user_keys
+
+    @property
     def max_tries(self) -> int:
         """How many may fail."""
         return self.settings.max_tries

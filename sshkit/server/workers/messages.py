@@ -151,6 +151,7 @@ class Rules(Record):
     methods: NameList
     takes_certificates: Boolean
     max_tries: UInt32
+    user_keys: NameList  #: the algorithms that he may use
     banner: Text
 
 

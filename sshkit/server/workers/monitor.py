@@ -159,14 +159,18 @@ class MonitoredLogin:
         def prepared(_: object) -> None:
             self._busy = False
             rules = messages.Rules(
-                policy.methods(user), policy.takes_certificates, policy.max_tries, policy.banner(user)
+                policy.methods(user),
+                policy.takes_certificates,
+                policy.max_tries,
+                policy.user_keys,
+                policy.banner(user),
             )
             send(messages.Answer(question.request, messages.RULES, rules.encode()), ())
 
         def failed(failure: Failure) -> None:
             self.log("error", f"{self.source}: looking {user!r} up failed", failure.exception)
             self._busy, self._user = False, None
-            rules = messages.Rules((), False, 1, "")
+            rules = messages.Rules((), False, 1, (), "")
             send(messages.Answer(question.request, messages.RULES, rules.encode()), ())
 
         self._busy = True

@@ -53,6 +53,10 @@ class RemotePolicy:
         return self._rules.takes_certificates
 
     @property
+    def user_keys(self) -> tuple[str, ...]:
+        return self._rules.user_keys
+
+    @property
     def max_tries(self) -> int:
         return self._rules.max_tries
 

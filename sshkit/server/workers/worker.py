@@ -222,7 +222,11 @@ class WorkerServer(LinkedServer):
         methods = tuple(dict.fromkeys(chain[0].partition(":")[0] for chain in users.rules.chains))
         #: What holds for a name that is nobody's whatever the monitor would say.
         self.rules = messages.Rules(
-            methods or users.methods(), True, plan.settings.max_tries, plan.settings.banner
+            methods or users.methods(),
+            True,
+            plan.settings.max_tries,
+            plan.settings.algorithms.user_keys,
+            plan.settings.banner,
         )
         super().__init__(reactor, plan, sock, log)
 

@@ -44,8 +44,8 @@ class AuthenticationPolicy(Protocol):
     A policy may have more.  ``prepare(user)`` is called before anything else about a user, and may answer
     with a Deferred.  A method without its part is refused: ``change_password(user, old, new)`` gives a
     verdict on a change; ``host_based(user, key, host, local_user)`` one on a host that vouches, whose
-    signature was verified; `max_tries` is the user's own limit; `gssapi` is an Acceptor (methods.gssapi), and ``gssapi_user(user, name)`` gives
-    the verdict on who it says the client is.
+    signature was verified; `gssapi` is an Acceptor (methods.gssapi), and ``gssapi_user(user, name)`` gives
+    the verdict on who it says the client is.  `user_keys` and `max_tries` are the user's own.
     """
 
     @property

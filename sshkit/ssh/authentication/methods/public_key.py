@@ -104,7 +104,8 @@ def serve_public_key(server: "ServerAuthentication", request: UserauthRequest, r
         return None  # it was signed for another server
     try:
         key = parse_key(blob, algorithm, server)
-        if algorithm not in layer.algorithms.user_keys or algorithm not in key.signature_algorithms:
+        allowed = getattr(policy, "user_keys", layer.algorithms.user_keys)
+        if algorithm not in allowed or algorithm not in key.signature_algorithms:
             return None
         if signed:
             data = signed_data(layer.session_id, request.user, algorithm, blob, host_key)
