@@ -35,7 +35,6 @@ PLAIN = (HOST_KEY, ECDSA_KEY, RSA_KEY, OTHER_KEY)
 SILENT = sshkit.Settings(announce_keys=False)
 
 
-
 class Later:
     """A host key whose signature comes later."""
 

@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sshkit.server.accounts import Account
 from sshkit.server.login_policy import LoginPolicy
 from sshkit.server.login_rules import LoginRules

@@ -470,6 +470,7 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
 
 def test_asciinema_reads_our_recordings(tmp_path: Path) -> None:
     pytest.importorskip("asciinema")
+
     async def test(world: World) -> None:
         await drive(world, 0.01)
 
