@@ -323,7 +323,11 @@ def run_worker(sock: socket.socket, plan: "Plan", log: Any, account: "Account | 
     reactor = new_reactor("native")
     kind = OwnServer if account is None else WorkerServer
     server = kind(reactor, plan, sock, log)  # type: ignore[arg-type]
-    server.wait_closed().add_callback(lambda _: reactor.stop())
+
+    def wait() -> None:  # once it runs: the monitor may have gone already
+        server.wait_closed().add_callback(lambda _: reactor.stop())
+
+    reactor.call_soon(wait)
     try:
         reactor.run()
     finally:
