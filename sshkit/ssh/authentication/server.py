@@ -116,6 +116,7 @@ class ServerAuthentication:
         "_partial",
         "_requests",
         "_subject",
+        "_told_keys",
         "layer",
         "max_tries",
         "policy",
@@ -136,6 +137,7 @@ class ServerAuthentication:
         self._asked = 0  # questions of the keyboard-interactive round that is under way
         self._dialogue: ServerDialogue | None = None
         self.proof: Proof | None = None  #: the signature behind the question in work
+        self._told_keys = layer.algorithms.user_keys  # what the client knows that its user may use
         layer.set_phase(AWAIT_SERVICE, self)
 
     def service_requested(self, payload: memoryview) -> None:
@@ -170,6 +172,10 @@ class ServerAuthentication:
 
     def _serve(self, request: messages.UserauthRequest) -> object:
         """Hand a request to its method; returns the outcome, or a Deferred of it."""
+        own = getattr(self.policy, "user_keys", None)
+        if own is not None and own != self._told_keys:
+            self._told_keys = own
+            self.layer.send_extensions(own)
         from sshkit.ssh.authentication.methods import FORMS, SERVER_METHODS
 
         fault = user_name_fault(request.user)

@@ -35,6 +35,8 @@ from sshkit.ssh.transport.phases import table
 from sshkit.ssh.transport.quirks import Quirk, quirks_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sshkit_keys import PublicKey
 
     from sshkit.deferred import Deferred, Failure
@@ -328,8 +330,11 @@ class Exchange:
         layer.handlers, layer.target = NEW_KEYS[layer.strict and not self.is_rekey], layer
 
 
-def ext_info(layer: "TransportLayer") -> bytes:
-    """Return our EXT_INFO (RFC 8308).  A server's tells the signatures that it takes (section 3.1)."""
+def ext_info(layer: "TransportLayer", user_keys: "Sequence[str] | None" = None) -> bytes:
+    """Return our EXT_INFO (RFC 8308).  A server's tells the signatures that it takes (section 3.1).
+
+    `user_keys` are what one user may use; None: what everybody may.
+    """
     extensions = [(PINGS, "0"), *layer.our_extensions]
     if layer.is_client:
         extensions.append((EXTENSIONS_IN_LOGIN, "0"))
@@ -340,7 +345,7 @@ def ext_info(layer: "TransportLayer") -> bytes:
 
         names = dict.fromkeys(
             plain_name(name) if name.endswith(CERTIFICATE_SUFFIX) else name
-            for name in layer.algorithms.user_keys
+            for name in (layer.algorithms.user_keys if user_keys is None else user_keys)
         )
         extensions.insert(0, ("server-sig-algs", ",".join(names)))
     body = b"".join(wire.string(part) for extension in extensions for part in extension)

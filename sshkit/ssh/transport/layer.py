@@ -6,7 +6,7 @@ The key exchange itself is in `exchange`; services (authentication, connection) 
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sshkit_keys.errors import WireError
@@ -272,10 +272,13 @@ class TransportLayer(PacketReader):
         self.send(messages.Ping(data).encode())
         return answer
 
-    def send_extensions(self) -> None:
-        """Server: send EXT_INFO once more during the login, where the client takes it then."""
+    def send_extensions(self, user_keys: "Sequence[str] | None" = None) -> None:
+        """Server: send EXT_INFO once more during the login, where the client takes it then.
+
+        `user_keys` are the algorithms of who wants to log in; None: those of everybody.
+        """
         if EXTENSIONS_IN_LOGIN in self.peer_extensions and not self.is_logged_in:
-            self.send(ext_info(self))
+            self.send(ext_info(self, user_keys))
 
     def suspend(self) -> None:
         """Handle no packet and read nothing until `resume`."""

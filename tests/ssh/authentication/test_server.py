@@ -533,3 +533,17 @@ def test_a_rekey_while_a_verdict_is_awaited_holds_the_answer_back() -> None:
     login.raw.take_proposal()
     login.exchange()
     assert login.raw.numbers() == [transport.NEWKEYS, SUCCESS]
+
+
+def test_who_may_use_other_keys_is_told_which_signatures_count() -> None:
+    policy = Policy()
+    policy.user_keys = ("rsa-sha2-512-cert-v01@openssh.com",)  # type: ignore[attr-defined]
+    login = Login(policy)
+    login.layer.peer_extensions = ("ext-info-in-auth@openssh.com",)
+    assert login.password() == [7, FAILURE]
+    told = transport.ExtInfo.decode(login.raw.take(7)).body
+    assert string("server-sig-algs") + string("rsa-sha2-512") in told
+    assert login.password() == [FAILURE]  # once is enough
+    # What the policy does not allow him is refused, whatever others may use.
+    assert login.key() == [FAILURE]
+    assert not policy.asked[2:]
