@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-#: Addresses for tests of networks (RFC 2544); ours, and that in the namespace.
-OURS, THEIRS = "198.18.77.1", "198.18.77.2"
 NOBODY = "02:00:00:00:de:ad"  #: an address of hardware that there is not
 
 
@@ -22,8 +20,12 @@ class DeadNetwork:
     """The namespace `name`, where programs of a test run; `ours` is our address as they see it."""
 
     def __init__(self) -> None:
-        self.name = f"sshkit{os.getpid()}"
-        self.ours = OURS
+        number = os.getpid()
+        self.name = f"sshkit{number}"
+        # Addresses for tests of networks (RFC 2544), of this process alone: ours, and that in the namespace.
+        block = f"198.18.{number % 256}."
+        first = (number >> 8) % 64 * 4
+        self.ours, self.theirs = f"{block}{first + 1}", f"{block}{first + 2}"
         self._here, self._there = f"ska{os.getpid()}", f"skb{os.getpid()}"
 
     def open(self) -> None:
@@ -31,9 +33,9 @@ class DeadNetwork:
         _ip("netns", "add", self.name)
         _ip("link", "add", self._here, "type", "veth", "peer", "name", self._there)
         _ip("link", "set", self._there, "netns", self.name)
-        _ip("address", "add", f"{OURS}/30", "dev", self._here)
+        _ip("address", "add", f"{self.ours}/30", "dev", self._here)
         _ip("link", "set", self._here, "up")
-        self._inside("address", "add", f"{THEIRS}/30", "dev", self._there)
+        self._inside("address", "add", f"{self.theirs}/30", "dev", self._there)
         self._inside("link", "set", self._there, "up")
         self._inside("link", "set", "lo", "up")
 
@@ -45,8 +47,10 @@ class DeadNetwork:
 
     def fall_silent(self) -> None:
         """Lose every packet from now on, in both directions."""
-        _ip("neighbour", "replace", THEIRS, "lladdr", NOBODY, "dev", self._here, "nud", "permanent")
-        self._inside("neighbour", "replace", OURS, "lladdr", NOBODY, "dev", self._there, "nud", "permanent")
+        _ip("neighbour", "replace", self.theirs, "lladdr", NOBODY, "dev", self._here, "nud", "permanent")
+        self._inside(
+            "neighbour", "replace", self.ours, "lladdr", NOBODY, "dev", self._there, "nud", "permanent"
+        )
 
     def speak(self) -> None:
         """Lose nothing any more."""
