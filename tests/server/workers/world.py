@@ -81,6 +81,14 @@ class World:
         own = own_account()
         monkeypatch.setattr(supervisor, "unprivileged", lambda: own)
         monkeypatch.setattr(supervisor, "fork", self.fork)
+        self.links: list[Link] = []
+
+        def linked(*arguments: Any) -> Link:
+            link = Link(*arguments)
+            self.links.append(link)
+            return link
+
+        monkeypatch.setattr(supervisor, "Link", linked)
         monkeypatch.setattr(supervisor, "_kill", self.kill)
         self._watch_exit = reaper.watch_exit
         monkeypatch.setattr(reaper, "watch_exit", self.watch)
@@ -185,6 +193,8 @@ class World:
         try:
             return self.reactor.run_until(main())  # type: ignore[no-any-return]
         finally:
+            for link in self.links:
+                link.close()
             for pid in tuple(self.asks):
                 self.close_asks(pid)
             for worker in self.supervisor.workers:
