@@ -20,6 +20,7 @@ from sshkit.reactor.engines import new_reactor
 from sshkit.server import privileges
 from sshkit.server.accounts import Account, own_account
 from sshkit.server.workers import session_process, supervisor, worker
+from sshkit.server.workers.link import Link
 from sshkit.server.workers.session_process import Session
 from sshkit.server.workers.supervisor import Supervisor
 from sshkit.server.workers.worker import LinkedServer, OwnServer, WorkerServer
