@@ -278,13 +278,14 @@ def test_r41_accepting_goes_on_after_the_descriptors_were_used_up(start: Start) 
 
 def test_r41_a_worker_goes_on_after_its_descriptors_were_used_up(start: Start) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (50, limits[1]))
+    most = max(int(number) for number in os.listdir("/proc/self/fd")) + 40
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
     try:
         server = start("MaxStartups 1000")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     workers = server.processes()
-    held = [server.connect() for _ in range(60)]
+    held = [server.connect() for _ in range(most + 10)]
     server.wait_for("no descriptor is left for another connection")
     for sock in held:
         sock.close()
