@@ -98,15 +98,17 @@ def test_commands_terminals_files_and_forwards_work(server: OneUserServer, tmp_p
     assert result.returncode == 0, result.stderr
     assert target.read_text() == f"of {NAME}\n"
     assert not (tmp_path / "got2").exists()
-    for _ in range(5):
-        port = free_port()
-        options = ("-R", f"127.0.0.1:{port}:127.0.0.1:{server.port}", "-o", "ExitOnForwardFailure=yes")
-        forwarded = server.as_user(
-            NAME, f"exec 3<> /dev/tcp/127.0.0.1/{port}; head -c 8 <&3", options=options
-        )
-        if b"forwarding failed for listen port" not in forwarded.stderr:
-            break  # else another test was given the port meanwhile
+    forwarded = through_a_free_port(server)
+    while b"forwarding failed for listen port" in forwarded.stderr:  # another test was given it meanwhile
+        forwarded = through_a_free_port(server)
     assert forwarded.stdout == b"SSH-2.0-", forwarded.stderr
+
+
+def through_a_free_port(server: OneUserServer) -> "subprocess.CompletedProcess[bytes]":
+    """Read the server's greeting through a port that it listens at for the client."""
+    port = free_port()
+    options = ("-R", f"127.0.0.1:{port}:127.0.0.1:{server.port}", "-o", "ExitOnForwardFailure=yes")
+    return server.as_user(NAME, f"exec 3<> /dev/tcp/127.0.0.1/{port}; head -c 8 <&3", options=options)
 
 
 def test_sighup_keeps_sessions_and_sigterm_waits_for_them(server: OneUserServer) -> None:
