@@ -116,8 +116,8 @@ class Peer:
         packet.body.finish("STOP_LISTENING")
 
         def allowed() -> None:
+            self._master.stop_listening()  # first: who has the answer finds no socket any more
             self._answer(messages.OK)
-            self._master.stop_listening()
 
         self._ask(f"Disable further multiplexing on shared connection to {self._master.name}? ", allowed)
 
