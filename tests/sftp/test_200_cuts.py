@@ -114,7 +114,10 @@ class Job:
             self.bytes = pair.client.total + pair.server.total
             return True
 
-        return far.network.run(main())
+        try:
+            return far.network.run(main())
+        finally:
+            far.pair.cut()  # the server closes what it still has open
 
     def check(self) -> None:
         """Every file under its final name is whole."""

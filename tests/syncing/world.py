@@ -34,10 +34,12 @@ class Far:
         client = SFTPClient.over(
             self.network, defer_to_thread=self.network.defer_to_thread, random_bytes=RANDOM.randbytes
         )
+        backend = LocalBackend(self.root)
         server = SFTPServer(
-            LocalBackend(self.root),
+            backend,
             random_bytes=lambda size: next(self._numbers).to_bytes(size, "big"),
             now=lambda: NOW,
+            on_end=backend.close,
             **self.options,
         )
         self.pair = connect_in_memory(client.session, server, self.network)
