@@ -144,8 +144,7 @@ class SystemLogin:
             # PAM hears the name that was given: work and time are the same for names that are nobody's.
             name = user.partition(":")[0]
             facts = PamFacts(name, connection.source, terms.rules.pam, terms.rules.permit_empty)
-            fault = self._refusal or self.judge.password_refusal()
-            self._pam = PamLogin(cast("Reactor", current()), facts, fault)
+            self._pam = PamLogin(cast("Reactor", current()), facts, self._refusal)
 
     def connection_ended(self) -> None:
         """Give up what is under way."""
@@ -180,6 +179,7 @@ class SystemLogin:
         def look(found: Any) -> Any:
             if not found:
                 return found
+            pam.refusal = self._refusal  # what holds for passwords only is not asked here
 
             def judge(fine: Any) -> Any:
                 if isinstance(fine, PasswordExpired):
@@ -192,7 +192,7 @@ class SystemLogin:
 
     def check_password(self, user: str, password: str) -> "Deferred[Any]":
         """Check the account's password, whoever is asked for."""
-        reason = self._reason(user) or self.judge.password_refusal()
+        reason = self._password_reason(user)
         if self._pam is not None:
             return self._pam.check_password(password)
         from sshkit.server.system_passwords import PasswordCheck
@@ -207,13 +207,13 @@ class SystemLogin:
 
     def change_password(self, user: str, old: str, new: str) -> Any:
         """Change an expired password, where PAM does that."""
-        if self._reason(user) is not None or self._pam is None:
+        if self._password_reason(user) is not None or self._pam is None:
             return Refusal("passwords are not changed here")
         return self._pam.change_password(old, new)
 
     def ask(self, user: str, answers: Sequence[str] | None) -> Any:
         """Go on with the dialogue of keyboard-interactive: PAM's, or a question for the password."""
-        self._reason(user)
+        self._password_reason(user)
         if self._pam is not None:
             return self._pam.ask(answers)
         if answers is None:
@@ -280,3 +280,10 @@ class SystemLogin:
         if user != self._user:
             self.prepare(user)
         return self._refusal
+
+    def _password_reason(self, user: str) -> str | None:
+        """Return why no password lets in; PAM is told, too."""
+        reason = self._reason(user) or self.judge.password_refusal()
+        if self._pam is not None:
+            self._pam.refusal = reason
+        return reason
