@@ -291,6 +291,14 @@ class Daemon:
         self._notifier.ready()
 
     def _go_over(self, planned: Planned, wanted: set[tuple[str, int]]) -> None:
+        known = {place[:2] for place in self.plan.places}
+        try:
+            replaced = self.supervisor.replace(planned.plan)
+        except OSError as error:
+            for key in [key for key in self._listeners if key not in known and key[0] != PASSED]:
+                self._listeners.pop(key).close()
+            self._not_read(planned, Failure(error))
+            return
         old, self._planned = self._planned, planned
         for key in [key for key in self._listeners if key not in wanted and key[0] != PASSED]:
             self._listeners.pop(key).close()
@@ -304,7 +312,7 @@ class Daemon:
             if old.holder is not None:
                 self.supervisor.wait_for(old.plan).add_callback(lambda _: _close(old))
 
-        self.supervisor.replace(planned.plan).add_callback(done)
+        replaced.add_callback(done)
 
 
 class Taker:

@@ -231,13 +231,24 @@ class Supervisor:
         return waiter
 
     def replace(self, plan: "Plan") -> "Deferred[None]":
-        """Go on with another plan: new workers take what comes, the old ones finish what they have."""
+        """Go on with another plan: new workers take what comes, the old ones finish what they have.
+
+        Raises OSError where there is no process for them: then nothing has changed.
+        """
         old_times = self.plan.options.per_source_penalties.value
-        old, self.plan = self._serving(), plan
+        old = self._serving()
+        fresh: list[Worker] = []
+        try:
+            for _ in range(max(1, plan.workers)):
+                fresh.append(Worker(self, plan))
+                self.workers.append(fresh[-1])
+        except OSError:
+            for worker in fresh:
+                worker.drain()
+            raise
+        self.plan = plan
         waiter: Deferred[None] = Deferred()
         self._ready_waiters.append(waiter)
-        fresh = [Worker(self, plan) for _ in range(max(1, plan.workers))]
-        self.workers += fresh
         settings = plan.settings
         self.startups.limit = settings.max_startups
         if plan.options.per_source_penalties.value != old_times:

@@ -386,6 +386,22 @@ def test_a_reload_gives_new_connections_the_new_plan_and_lets_old_ones_go_on(mak
     world.run(test)
 
 
+def test_a_reload_without_a_process_for_it_changes_nothing(make: Make) -> None:
+    world = make("Workers 1")
+
+    async def test(world: World) -> None:
+        before = world.supervisor.plan
+        world.fork_error = OSError(errno.EAGAIN, "no more processes")
+        with pytest.raises(OSError, match="no more processes"):
+            world.supervisor.replace(world.make_plan("Workers 2", "ForceCommand echo forced"))
+        world.fork_error = None
+        assert world.supervisor.plan is before
+        async with world.connect() as connection:
+            assert (await connection.run("echo own")).stdout == b"own\n"
+
+    world.run(test)
+
+
 def test_to_drain_ends_who_is_not_logged_in_and_waits_for_the_others(make: Make) -> None:
     world = make("Workers 2")
 
