@@ -116,6 +116,8 @@ class Planner:
                 if public is not None:
                     keys.append(_key_in_agent(agent, public))
                     continue
+            if setting.is_default and isinstance(key, FileNotFoundError):
+                continue  # as with sshd, nobody has to have all kinds
             if isinstance(key, KeyFileError):
                 self._wrong(setting, f"HostKey: {key}")
             elif isinstance(key, OSError):
@@ -124,6 +126,8 @@ class Planner:
                 self._wrong(setting, f"HostKey: {printable(path)}: RSA with {key.public.bits} bits")
             else:
                 keys.append(key)
+        if not keys and not self.options.errors:
+            self._wrong(setting, f"HostKey: none of {', '.join(printable(path) for path in paths)} is there")
         return (*keys, *self._certified(keys))
 
     def _certified(self, keys: "list[PrivateKey]") -> "Iterator[CertifiedKey]":
@@ -159,7 +163,11 @@ class Planner:
             self._wrong(at, str(error))
             return None
         except PasswordsUnavailable as error:
-            passwords = options.password_authentication
+            passwords, interactive = options.password_authentication, options.interactive_authentication
+            if passwords.is_default and interactive.is_default:  # nobody has asked for them
+                options.notes.append(str(error))
+                options.password_authentication = options.interactive_authentication = Setting(False)
+                return self._users(terms)
             self._wrong(passwords if rules.passwords else options.interactive_authentication, str(error))
             return None
         methods = users.methods()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sshkit_keys import generate_private_key, write_private_key
 
+from sshkit.config.parser import Setting
 from sshkit.config.sshd_config import ConfigErrors, read_server_config
 from sshkit.server import system_passwords
 from sshkit.server.accounts import Account, own_account
@@ -170,3 +171,22 @@ def test_displays_and_tunnels_are_served_as_sshd_serves_them(key: str) -> None:
     assert (x11.display_offset, x11.use_localhost, x11.xauth) == (50, False, "none")
     assert x11.environment is not None
     assert x11.environment["HOME"]
+
+
+def test_of_sshds_own_host_keys_those_that_are_there_serve(key: str, tmp_path: Path) -> None:
+    options = read_server_config(None, (), None)
+    options.host_keys = Setting((str(tmp_path / "missing"), key))
+    assert len(Planner(options, own_account()).make().host_keys) == 1
+    options.host_keys = Setting((str(tmp_path / "missing"),))
+    with pytest.raises(ConfigErrors, match=rf"HostKey: none of {tmp_path / 'missing'} is there"):
+        Planner(options, own_account()).make()
+
+
+def test_passwords_that_nobody_has_asked_for_are_left_out_where_they_cannot_be_checked(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system_passwords, "SHADOW", "/no/such/shadow")
+    monkeypatch.setattr(system_passwords, "load_crypt", lambda: str)
+    options = read_server_config(None, (f"HostKey {key}",), None)
+    assert Planner(options, own_account()).make().users.methods() == ("publickey",)
+    assert "passwords cannot be checked" in options.notes[-1]
