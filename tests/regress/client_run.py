@@ -8,17 +8,16 @@ if one that should pass does not.  Arguments are names of scripts; none: all.
 # ruff: noqa: T201 - a command, which prints
 
 import argparse
-import os
 import shutil
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.regress.client_scripts import KNOWN, NOT_RUN, SCRIPTS
 from tests.regress.places import HELPERS, RELEASES, ROOT, Release
-from tests.regress.run import TAIL, Cell, Outcome, environment, execute, free_port
+from tests.regress.run import Cell, Outcome, environment, execute, free_port
 from tests.regress.stand_ins import install
+from tests.regress.table import Suite, releases_here, work_folder
 
 TIMEOUT = 600.0  #: seconds for one script; `rekey` and `cert-userkey` take minutes
 #: What OpenSSH's scripts need of small programs in C, which Debian has built.
@@ -86,51 +85,8 @@ def run(cell: Cell, work: Path) -> Outcome:
     return execute(cell, work, variables, TIMEOUT)
 
 
-def word(cell: Cell, outcome: Outcome | None, control: Outcome | None) -> str:
-    """Return what the table says."""
-    if outcome is None:
-        return ""
-    if outcome.verdict == "ok":
-        return "pass"
-    if outcome.verdict == "skipped":
-        return "not applicable"
-    if (cell.release.version, cell.script.name, "client") in KNOWN:
-        return "known"
-    if control is not None and control.verdict != "ok":
-        return "fails with ssh too"
-    return "FAIL"
-
-
-def report(results: dict[Cell, Outcome], controls: dict[Cell, Outcome], releases: list[Release]) -> int:
-    """Print the table and what is behind it; returns how many scripts are not as they should be."""
-    wrong = 0
-    names = [script for script in SCRIPTS if any(cell.script == script for cell in results)]
-    print(f"\n| script | {' | '.join(release.version for release in releases)} |")
-    print(f"| --- |{' --- |' * len(releases)}")
-    reasons: list[str] = []
-    for script in names:
-        row = []
-        for release in releases:
-            cell = Cell(release, script, "client")
-            outcome = results.get(cell)
-            said = word(cell, outcome, controls.get(cell))
-            row.append(said)
-            if outcome is None or outcome.verdict == "ok":
-                continue
-            reason = KNOWN.get((release.version, script.name, "client"))
-            reasons.append(
-                f"{release.version} {script.name}: {said}: {reason or ' / '.join(outcome.words[:3])}"
-            )
-            if said == "FAIL":
-                wrong += 1
-                reasons.append("    " + "\n    ".join(outcome.words[-TAIL:]))
-        print(f"| {script.name} | {' | '.join(row)} |")
-    print()
-    print("\n".join(reasons))
-    for name, reason in NOT_RUN.items():
-        print(f"not run {name}: {reason}")
-    print(f"{len(results)} runs, {wrong} not as they should be")
-    return wrong
+#: What is run, and how it is told.
+SUITE = Suite(SCRIPTS, KNOWN, NOT_RUN, "ssh")
 
 
 def main(argv: list[str]) -> int:
@@ -142,21 +98,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder for the logs and files of every run")
     typed = parser.parse_args(argv)
-    releases = []
-    for release in RELEASES:
-        if typed.release and release.version not in typed.release:
-            continue
-        if release.missing or not HELPERS.is_dir():
-            print(f"OpenSSH {release.version} left out: {release.missing or 'no helpers'}", file=sys.stderr)
-        else:
-            releases.append(release)
+    releases = releases_here(typed.release)
     if not releases:
         return 1
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    work = typed.keep or Path(tempfile.mkdtemp(prefix="regress-client-"))
-    work.mkdir(exist_ok=True)
-    work.chmod(0o755)
+    work = work_folder(typed.keep, "regress-client-")
     wanted = [
         Cell(release, script, "client")
         for release in releases
@@ -181,7 +126,7 @@ def main(argv: list[str]) -> int:
     finally:
         if typed.keep is None:
             shutil.rmtree(work, ignore_errors=True)
-    return 1 if report(results, controls, releases) else 0
+    return 1 if SUITE.report(results, controls, releases) else 0
 
 
 if __name__ == "__main__":

@@ -13,18 +13,16 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sshkit_keys.text import printable
-
 from tests.regress.client_run import BUILT, command, starter
 from tests.regress.places import HELPERS, RELEASES, Release
-from tests.regress.run import TAIL, Cell, Outcome, environment, execute
+from tests.regress.run import Cell, Outcome, environment, execute
 from tests.regress.server_scripts import COLUMNS, KNOWN, NOT_RUN, OPTIONS, SCRIPTS
 from tests.regress.stand_ins import install
+from tests.regress.table import Suite, releases_here, work_folder
 
 TIMEOUT = 900.0  #: seconds for one script; each connection of `rekey` and `try-ciphers` starts a server
 PADDING = 256 * 1024  #: bytes: scripts send the program ssh itself to and fro, and a starter is a short one
@@ -138,54 +136,8 @@ def end_leftovers(work: Path) -> list[int]:
     return ended
 
 
-def word(cell: Cell, outcome: Outcome | None, control: Outcome | None) -> str:
-    """Return what the table says."""
-    if outcome is None:
-        return ""
-    known = (cell.release.version, cell.script.name, cell.column) in KNOWN
-    if outcome.verdict == "ok":
-        return "passes now" if known else "pass"
-    if outcome.verdict == "skipped":
-        return "not applicable"
-    if known:
-        return "known"
-    if control is not None and control.verdict != "ok":
-        return "fails with sshd too"
-    return "FAIL"
-
-
-def report(results: dict[Cell, Outcome], controls: dict[Cell, Outcome], releases: list[Release]) -> int:
-    """Print the table and what is behind it; returns how many scripts are not as they should be."""
-    wrong = 0
-    print(f"\n| script | {' | '.join(release.version for release in releases)} |")
-    print(f"| --- |{' --- |' * len(releases)}")
-    reasons: list[str] = []
-    for script in SCRIPTS:
-        row = []
-        for release in releases:
-            cell = next((cell for cell in results if cell[:2] == (release, script)), None)
-            if cell is None:
-                row.append("")
-                continue
-            outcome = results[cell]
-            said = word(cell, outcome, controls.get(cell))
-            row.append(said)
-            if said == "pass":
-                continue
-            words = [printable(line) for line in outcome.words]
-            reason = KNOWN.get((release.version, script.name, cell.column))
-            reasons.append(f"{release.version} {script.name}: {said}: {reason or ' / '.join(words[:3])}")
-            if said in ("FAIL", "passes now"):
-                wrong += 1
-                reasons.append("    " + "\n    ".join(words[-TAIL:]))
-        if any(row):
-            print(f"| {script.name} | {' | '.join(row)} |")
-    print()
-    print("\n".join(reasons))
-    for name, reason in NOT_RUN.items():
-        print(f"not run {name}: {reason}")
-    print(f"{len(results)} runs, {wrong} not as they should be")
-    return wrong
+#: What is run, and how it is told.
+SUITE = Suite(SCRIPTS, KNOWN, NOT_RUN, "sshd")
 
 
 def main(argv: list[str]) -> int:
@@ -197,21 +149,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--no-control", action="store_true", help="do not run sshd where a script fails")
     parser.add_argument("--keep", type=Path, help="folder for the logs and files of every run")
     typed = parser.parse_args(argv)
-    releases = []
-    for release in RELEASES:
-        if typed.release and release.version not in typed.release:
-            continue
-        if release.missing or not HELPERS.is_dir():
-            print(f"OpenSSH {release.version} left out: {release.missing or 'no helpers'}", file=sys.stderr)
-        else:
-            releases.append(release)
+    releases = releases_here(typed.release)
     if not releases:
         return 1
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    work = typed.keep or Path(tempfile.mkdtemp(prefix="regress-server-"))
-    work.mkdir(exist_ok=True)
-    work.chmod(0o755)
+    work = work_folder(typed.keep, "regress-server-")
     wanted = [
         Cell(release, script, typed.column)
         for release in releases
@@ -234,7 +175,7 @@ def main(argv: list[str]) -> int:
     finally:
         if typed.keep is None:
             shutil.rmtree(work, ignore_errors=True)
-    return 1 if report(results, controls, releases) else 0
+    return 1 if SUITE.report(results, controls, releases) else 0
 
 
 if __name__ == "__main__":

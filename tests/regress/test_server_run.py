@@ -29,8 +29,8 @@ def test_a_failure_counts_unless_it_is_known_or_sshd_fails_too(
 ) -> None:
     def counted(outcome: Outcome, control: Outcome | None) -> tuple[str, int]:
         controls = {} if control is None else {CELL: control}
-        wrong = server_run.report({CELL: outcome}, controls, [CELL.release])
-        said = server_run.word(CELL, outcome, control)
+        wrong = server_run.SUITE.report({CELL: outcome}, controls, [CELL.release])
+        said = server_run.SUITE.word(CELL, outcome, control)
         assert f"| {CELL.script.name} | {said} |" in capsys.readouterr().out
         return said, wrong
 
