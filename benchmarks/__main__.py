@@ -1,7 +1,7 @@
 """``make bench``: the table of docs/performance.md.
 
 ``python -m benchmarks [--rounds N] [--quick] [case ...]``; cases: bulk login exec mixed sftp forward
-start import keys idle.
+start import keys idle workers storm.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from sshkit_keys import generate_private_key
 from sshkit_keys.key_files import write_private_key, write_public_key
 
-from benchmarks import forward, idle, imports, keys, sftp, start
+from benchmarks import forward, idle, imports, keys, sftp, start, workers
 from benchmarks.measure import Case, Count, interleaved, median, run_case, server
 from benchmarks.peers import openssh
 
@@ -25,7 +25,20 @@ CHACHA = "chacha20-poly1305@openssh.com"
 CTR, ETM, SHA2 = "aes256-ctr", "hmac-sha2-256-etm@openssh.com", "hmac-sha2-256"
 #: Conch has no AEAD cipher and no -etm MAC, so it is met in cases of its own.
 WITH_CONCH = ["sshkit", "conch"]
-CASES = ("bulk", "login", "exec", "mixed", "sftp", "forward", "start", "import", "keys", "idle")
+CASES = (
+    "bulk",
+    "login",
+    "exec",
+    "mixed",
+    "sftp",
+    "forward",
+    "start",
+    "import",
+    "keys",
+    "idle",
+    "workers",
+    "storm",
+)
 WITHOUT_CONCH = ["sshkit", "openssh", "asyncssh"]
 
 
@@ -64,6 +77,10 @@ def main() -> int:
             start.show(folder, options.rounds * 3)
         if "keys" in options.cases:
             keys.show(folder, options.rounds)
+        if "workers" in options.cases:
+            workers.show(folder, options.rounds)
+        if "storm" in options.cases:
+            workers.show_storm(folder)
     if "import" in options.cases:
         imports.show(options.rounds * 3)
     if "idle" in options.cases:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 CONNECTIONS = 1000
+MANY = 10_000  #: of our own server; each end needs as many descriptors
 FIRST = 100  #: connections before counting starts: what a server loads once is not counted
 WAIT = 12.0  #: seconds to let everything come to rest
 
@@ -47,37 +48,37 @@ def resident(pid: int) -> int:
     raise RuntimeError("no Rss line")
 
 
-def show() -> None:
-    """Print how much one connection costs each server."""
+def each(name: str, connections: int) -> float:
+    """Return the KiB that each of so many connections costs this server."""
     from benchmarks.__main__ import make_keys
     from benchmarks.measure import server
 
+    with tempfile.TemporaryDirectory(prefix="sshkit-idle-") as text:
+        folder = Path(text)
+        make_keys(folder)
+        with server(folder, name) as ends:
+            numbers = (ends.port, text, FIRST, connections, WAIT)
+            argv = [sys.executable, "-c", CLIENT, *map(str, numbers)]
+            client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdout.readline()
+            before = resident(ends.pid)
+            client.stdin.write("\n")
+            client.stdin.flush()
+            if client.stdout.readline() != "idle\n":
+                raise RuntimeError(f"{name}: not all of {connections} connections were served")
+            after = resident(ends.pid)
+            client.terminate()
+            client.wait(30)
+    return (after - before) / connections
+
+
+def show() -> None:
+    """Print how much one connection costs each server."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    print(f"\n{CONNECTIONS} idle logged-in connections, KiB of the server each")
-    for name in ("sshkit", "asyncssh", "conch"):
-        with tempfile.TemporaryDirectory(prefix="sshkit-idle-") as text:
-            folder = Path(text)
-            make_keys(folder)
-            with server(folder, name) as ends:
-                argv = [
-                    sys.executable,
-                    "-c",
-                    CLIENT,
-                    str(ends.port),
-                    text,
-                    str(FIRST),
-                    str(CONNECTIONS),
-                    str(WAIT),
-                ]
-                client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-                assert client.stdin is not None
-                assert client.stdout is not None
-                client.stdout.readline()
-                before = resident(ends.pid)
-                client.stdin.write("\n")
-                client.stdin.flush()
-                client.stdout.readline()
-                print(f"  {name:18}{(resident(ends.pid) - before) / CONNECTIONS:8.1f}", flush=True)
-                client.terminate()
-                client.wait(10)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for connections, names in ((CONNECTIONS, ("sshkit", "asyncssh", "conch")), (MANY, ("sshkit",))):
+        print(f"\n{connections} idle logged-in connections, KiB of the server each")
+        for name in names:
+            print(f"  {name:18}{each(name, connections):8.1f}", flush=True)

@@ -13,7 +13,7 @@ from sshkit.config.parser import Place, Setting
 from sshkit.config.sshd_config import ServerOptions
 from sshkit.config.sshd_keywords import KEYWORDS
 from sshkit.config.sshd_shown import shown_values
-from sshkit.ssh.algorithms import Algorithms, known_names
+from sshkit.ssh.algorithms import SERVER_DEFAULT, known_names
 from sshkit_cli.server_options import Options
 
 #: The order in which sshd prints keywords; others follow by name.
@@ -102,5 +102,5 @@ def _algorithm_names(spelled: str, setting: Setting[str | None]) -> str:
     """Return the list that is offered: what OpenSSH has and sshkit has not is left out."""
     category = CATEGORIES[spelled]
     text, _ = usable_list(spelled, setting, known_names(category))
-    entries = getattr(Algorithms().edited(**{category: text}), category)
+    entries = getattr(SERVER_DEFAULT.edited(**{category: text}), category)
     return ",".join(entry if isinstance(entry, str) else entry.name for entry in entries)

@@ -23,7 +23,7 @@ from sshkit.server.moduli import with_moduli
 from sshkit.server.server import Settings
 from sshkit.server.system_passwords import PasswordsUnavailable
 from sshkit.server.system_users import SystemUsers, Terms
-from sshkit.ssh.algorithms import Algorithms, known_names
+from sshkit.ssh.algorithms import SERVER_DEFAULT, Algorithms, known_names
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.rekeying import DEFAULT_BYTES, DEFAULT_SECONDS, RekeyLimits
 
@@ -295,7 +295,7 @@ class UserTerms:
         )
 
     def _algorithms(self, options: "ServerOptions") -> Algorithms:
-        algorithms = Algorithms()
+        algorithms = SERVER_DEFAULT
         edits = {
             "KexAlgorithms": ("key_exchanges", options.kex_algorithms),
             "HostKeyAlgorithms": ("host_keys", options.host_key_algorithms),

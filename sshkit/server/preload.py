@@ -170,8 +170,13 @@ MODULES = (
 
 
 def preload() -> None:
-    """Load them."""
+    """Load them, and compile what is compiled once: copies of this process would each do it anew."""
     from importlib import import_module
+    from os import getgrouplist
+
+    from sshkit.ssh.transport.quirks import quirks_of
 
     for name in MODULES:
         import_module(name)
+    quirks_of(b"SSH-2.0-nobody's program")  # looks at every pattern of the table
+    getgrouplist("root", 0)  # the system's own modules for it

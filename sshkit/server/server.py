@@ -12,7 +12,7 @@ from sshkit.server.handler import Handler, Session
 from sshkit.server.limits import MaxStartups, Startups
 from sshkit.server.session import DEFAULT_ACCEPT_ENV, Program, SessionRequest, StartProgram
 from sshkit.server.users import EveryUser, Users
-from sshkit.ssh.algorithms import DEFAULT, Algorithms
+from sshkit.ssh.algorithms import SERVER_DEFAULT, Algorithms
 from sshkit.ssh.errors import LocalProtocolError
 from sshkit.ssh.transport.identification import IDENTIFICATION
 from sshkit.ssh.transport.rekeying import RekeyLimits
@@ -36,7 +36,7 @@ REST_AFTER = 5.0  #: seconds without a byte after which a connection gives up wh
 class Settings(NamedTuple):
     """What holds for every connection of a server.  Times are seconds; 0 switches one off."""
 
-    algorithms: Algorithms = DEFAULT
+    algorithms: Algorithms = SERVER_DEFAULT
     rekey_limits: RekeyLimits = RekeyLimits()
     grace_time: float = 120.0  #: from accept to the end of the login
     max_tries: int = 6  #: failed tries to log in, a connection

@@ -130,6 +130,12 @@ class Algorithms:
             ]
         )
 
+    def without_key_exchanges(self, pattern: str) -> "Algorithms":
+        """Return a copy without the key exchanges whose names fit."""
+        return self._with(
+            key_exchanges=[each for each in self.key_exchanges if not fnmatchcase(each.name, pattern)]
+        )
+
     def for_processor(self, *, fast_aes: bool) -> "Algorithms":
         """Return the list in the order that is fastest: a processor without AES does ChaCha20 first.
 
@@ -169,6 +175,9 @@ class Algorithms:
 
 
 DEFAULT = Algorithms()
+#: What a server offers unless it is told: who needs the curves of NIST, whose seeds nobody has explained, adds
+#: them by a pattern (``+*nistp*``).  Every client that has them has a group of Diffie-Hellman as well.
+SERVER_DEFAULT = DEFAULT.without_key_exchanges("*nistp*")
 
 
 #: Category -> what a pattern may mean, and what is taken by its whole name only.

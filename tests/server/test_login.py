@@ -331,7 +331,7 @@ def test_r41_nothing_is_loaded_any_more_once_the_server_listens(
     import tests.servers as servers
 
     monkeypatch.setattr(servers, "command_line", lambda *words: [sys.executable, "-c", AUDITED, *words])
-    server = start()
+    server = start("KexAlgorithms +*nistp*")
     for setting in (
         "KexAlgorithms=curve25519-sha256",
         "KexAlgorithms=ecdh-sha2-nistp256",
@@ -361,3 +361,11 @@ def test_r8_requests_of_every_kind_are_limited(start: Start, place: Place) -> No
     server = start("MaxAuthTries 1000")
     assert server.ssh("true", identity="other", options=options).returncode == 255
     server.wait_for("ended: more than 64 authentication requests")
+
+
+def test_a_server_offers_no_curve_of_nist_unless_it_is_told(start: Start) -> None:
+    setting = ("-o", "KexAlgorithms=ecdh-sha2-nistp256")
+    refused = start().ssh("true", options=("-o", "LogLevel=INFO", *setting))
+    assert refused.returncode == 255
+    assert b"no matching key exchange method" in refused.stderr
+    assert start("KexAlgorithms +*nistp*").ssh("true", options=setting).returncode == 0
