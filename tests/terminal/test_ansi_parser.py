@@ -1,4 +1,4 @@
-"""The parser of a terminal's output: every kind of sequence, chopped anyhow, and what a hostile stream costs."""
+"""The parser of a terminal's output: every sequence, chopped anyhow; what a hostile stream costs."""
 
 import sys
 from typing import Any
