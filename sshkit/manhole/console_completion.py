@@ -1,0 +1,54 @@
+"""The menu of completions: `sshkit.manhole.completion`, asked in a thread, shown with kinds and details.
+
+Called by console_application.  Names and details come from the program's objects: control characters in
+them are shown escaped.
+"""
+
+from collections.abc import AsyncGenerator, Iterable
+from typing import TYPE_CHECKING, Any
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from sshkit_keys.text import printable
+
+from sshkit.manhole.console_worker import Worker
+
+if TYPE_CHECKING:
+    from sshkit.manhole.completion import Candidate
+
+MAX_CANDIDATES = 1000  #: in one menu
+MAX_SHOWN = 60  #: characters of a name in the menu
+MAX_DETAIL = 60
+
+
+class NamespaceCompleter(Completer):
+    """Completes what is typed by what is there."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self._namespace = namespace
+        self._worker = Worker()
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        """Return nothing: a menu never waits here."""
+        return ()
+
+    async def get_completions_async(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> AsyncGenerator[Completion, None]:
+        """Yield what fits, if it is found in time."""
+        source, cursor = document.text, document.cursor_position
+        namespace = dict(self._namespace)  # it may change while the thread looks
+
+        def find() -> "list[Candidate]":
+            from sshkit.manhole.completion import complete
+
+            return complete(source, cursor, namespace)
+
+        for candidate in (await self._worker.ask(find) or ())[:MAX_CANDIDATES]:
+            if 0 <= candidate.start <= cursor and candidate.text.isprintable():
+                yield Completion(
+                    candidate.text,
+                    candidate.start - cursor,
+                    display=printable(candidate.shown, MAX_SHOWN),
+                    display_meta=printable(f"{candidate.kind} {candidate.detail}".strip(), MAX_DETAIL),
+                )
