@@ -14,7 +14,6 @@ from sshkit_keys.text import printable, quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sshkit.manhole.interpreter import Interpreter
 
 USAGE = """\
 usage: sshkit-manhole [-qV] [-c CODE] [-i FILE] [--vi] [--history PATH] [--threaded] [MODULE[:OBJECT] ...]

@@ -40,7 +40,7 @@ def is_ready(source: str, cursor: int, state: Callable[[str], str]) -> bool:
         return len(lines) > 2 and not lines[-1].strip() and state(code + "\n\n") != "incomplete"
     if len(lines) == 1 or not lines[-1].strip():
         return True
-    return not lines[-1].startswith((" ", "\t")) or lines[-1].strip()[-1] in ")]}"
+    return not lines[-1].startswith((" ", "\t")) or lines[-1].lstrip()[0] in ")]}"
 
 
 def backspaces(before: str) -> int:

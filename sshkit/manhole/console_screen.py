@@ -51,7 +51,7 @@ class Screen:
     def __init__(
         self, *, drain: "Callable[[], Deferred[None] | None] | None" = None, colours: bool = True
     ) -> None:
-        """`drain()` says when the terminal takes more (`session.stdout.drain`); None: writing waits for it."""
+        """`drain()` says when the terminal takes more (`session.stdout.drain`); None: writing waits."""
         self._drain = drain
         self._filter = OutputFilter(colours)
         self._pending: deque[str] = deque()
