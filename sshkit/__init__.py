@@ -311,6 +311,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = {
     "blocking": "sshkit.blocking",
     "cred": "sshkit.cred",
+    "manhole": "sshkit.manhole",
     "middleware": "sshkit.server.middleware",
     "recordings": "sshkit.server.recordings",
     "testing": "sshkit.testing",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from sshkit_keys.errors import SSHKitError
 from sshkit_keys.text import printable
 
-from sshkit_cli.server_files import config_path, make_own_key, own_folder
+from sshkit.server.own_files import config_path, make_own_key, own_folder
 from sshkit_cli.server_options import USAGE, Options, UsageError, parse
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ PATIENCE = 10.0  #: seconds beyond a deadline until the reactor's thread itself 
 class ReactorThread:
     """A reactor in a daemon thread: it never keeps the interpreter from ending."""
 
-    def __init__(self) -> None:
-        self._reactor = new_reactor("native")
+    def __init__(self, engine: str = "native") -> None:
+        self._reactor = new_reactor(engine)
         self.reactor = cast("Reactor", self._reactor)
         up = threading.Event()
         self.reactor.call_soon(up.set)

@@ -8,20 +8,48 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sshkit.manhole.access import EXPRESSIONS, FULL, Access, NotAllowed, commands_only
+    from sshkit.manhole.audit import Audit
+    from sshkit.manhole.display import Limits
+    from sshkit.manhole.doors import BackgroundManhole, Manhole, serve, start
     from sshkit.manhole.interpreter import Interpreter, Outcome
+    from sshkit.manhole.settings import ManholeSettings, Person
 
 #: Public name -> the module that has it.
 _HOMES = {
     "Access": "access",
+    "Audit": "audit",
+    "BackgroundManhole": "doors",
     "EXPRESSIONS": "access",
     "FULL": "access",
     "Interpreter": "interpreter",
+    "Limits": "display",
+    "Manhole": "doors",
+    "ManholeSettings": "settings",
     "NotAllowed": "access",
     "Outcome": "interpreter",
+    "Person": "settings",
     "commands_only": "access",
+    "serve": "doors",
+    "start": "doors",
 }
 
-__all__ = ["EXPRESSIONS", "FULL", "Access", "Interpreter", "NotAllowed", "Outcome", "commands_only"]
+__all__ = [
+    "EXPRESSIONS",
+    "FULL",
+    "Access",
+    "Audit",
+    "BackgroundManhole",
+    "Interpreter",
+    "Limits",
+    "Manhole",
+    "ManholeSettings",
+    "NotAllowed",
+    "Outcome",
+    "Person",
+    "commands_only",
+    "serve",
+    "start",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -175,7 +175,7 @@ class Algorithms:
 
 
 DEFAULT = Algorithms()
-#: What a server offers unless it is told: who needs the curves of NIST, whose seeds nobody has explained, adds
+#: What a server offers unless it is told: who needs the curves of NIST, whose seeds nobody explained, adds
 #: them by a pattern (``+*nistp*``).  Every client that has them has a group of Diffie-Hellman as well.
 SERVER_DEFAULT = DEFAULT.without_key_exchanges("*nistp*")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from sshkit_cli.server_dump import dumped, effective_lines
-from sshkit_cli.server_files import config_path, make_own_key, own_folder
+from sshkit.server.own_files import config_path, make_own_key, own_folder
 from sshkit_cli.server_options import Options, UsageError, groups_of, parse
 from sshkit_keys import KeyPermissionsError, load_private_key, write_private_key
 

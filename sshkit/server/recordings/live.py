@@ -149,10 +149,14 @@ class View:
 
     async def watch(self) -> None:
         """Show the screen so far, then what comes, until either side leaves."""
+        await race(self.watch_only(), left(self._session))
+
+    async def watch_only(self) -> None:
+        """The same, until the session ends: keys are not looked at."""
         self._live.attach(self)
         try:
             self._session.stdout.write(self._live.screen)
-            await race(self._ended, left(self._session))
+            await self._ended
         finally:
             self._live.detach(self)
 

@@ -1,6 +1,7 @@
 """The server's own files in its user's directory: ~/.config/sshkit, or where XDG_CONFIG_HOME says.
 
-Called by `server`.  The directory is made with mode 0700 and the host key with 0600, from the start.
+Called by `sshkit-server` and by manholes.  The directory is made with mode 0700 and the host key with 0600,
+from the start.
 """
 
 import os
