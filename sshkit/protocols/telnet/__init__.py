@@ -1,0 +1,1 @@
+"""Telnet (RFC 854), both sides, without I/O."""

@@ -1,0 +1,128 @@
+"""Our telnet server against clients that others wrote."""
+
+import asyncio
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from sshkit.protocols.telnet.protocol import TelnetProtocol
+from sshkit.protocols.telnet.server import TelnetServer
+
+from .pair import Session
+
+#: Only against a peer that hangs.
+LONG = 20
+
+
+class Greeter(Session):
+    """Greets once all is negotiated, and ends the session at the first line end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = asyncio.Event()
+
+    def negotiated(self) -> None:
+        self.calls.append(("negotiated",))
+        assert self.telnet is not None
+        self.telnet.write(b"hell\xc3\xb6\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if b"\r" in data:
+            telnet: TelnetProtocol | None = self.telnet
+            assert telnet is not None
+            telnet.write(b"bye\r\n")
+            telnet.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.ended.set()
+
+
+async def converse(
+    program: Callable[[int], list[str]], typed: bytes, terminal: bool
+) -> tuple[Session, bytes]:
+    """Run a client until its server has hung up; type after the greeting; return what was shown."""
+    session = Greeter()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: cast("Any", TelnetServer(session)), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 33, 99, 0, 0))
+    shown = bytearray()
+    greeted = asyncio.Event()
+
+    def readable() -> None:
+        try:
+            shown.extend(os.read(ours, 4096))
+        except OSError:  # the other end is closed
+            loop.remove_reader(ours)
+        if b"hell\xc3\xb6" in shown:
+            greeted.set()
+
+    loop.add_reader(ours, readable)
+    environment = {**os.environ, "TERM": "xterm", "LANG": "C.UTF-8"}
+    process = await asyncio.create_subprocess_exec(
+        *program(port),
+        stdin=theirs if terminal else asyncio.subprocess.PIPE,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        await asyncio.wait_for(greeted.wait(), LONG)
+        if terminal:
+            os.write(ours, typed)
+        else:
+            assert process.stdin is not None
+            process.stdin.write(typed)
+        await asyncio.wait_for(session.ended.wait(), LONG)
+        if process.stdin is not None:
+            process.stdin.close()
+        await asyncio.wait_for(process.wait(), LONG)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        loop.remove_reader(ours)
+        server.close()
+        await server.wait_closed()
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    return session, bytes(shown)
+
+
+@pytest.mark.peer("telnet")
+def test_the_telnet_command_tells_its_terminal_and_types() -> None:
+    session, shown = asyncio.run(
+        converse(lambda port: ["telnet", "127.0.0.1", str(port)], "grüße\r".encode(), True)
+    )
+    assert session.data == "grüße\r".encode()
+    assert session.named("terminal_named") == [("xterm",)]
+    assert session.named("size_changed") == [(99, 33)]
+    assert session.named("negotiated") == [()]
+    assert b"bye" in shown
+    assert "grüße".encode() not in shown  # the server says that it echoes
+
+
+@pytest.mark.peer("curl")
+def test_curl_types_without_a_terminal() -> None:
+    session, shown = asyncio.run(
+        converse(lambda port: ["curl", "-sS", f"telnet://127.0.0.1:{port}"], b"hello\r\n", False)
+    )
+    assert session.data.startswith(b"hello\r")
+    assert session.named("negotiated") == [()]
+    assert b"bye" in shown
