@@ -24,14 +24,12 @@ class Greeter(Session):
 
     def __init__(self) -> None:
         super().__init__()
-        self.greeted = asyncio.Event()
         self.ended = asyncio.Event()
 
     def negotiated(self) -> None:
         self.calls.append(("negotiated",))
         assert self.telnet is not None
         self.telnet.write(b"hell\xc3\xb6\r\n")
-        self.greeted.set()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -78,11 +76,11 @@ async def converse(
     )
     os.close(theirs)
     try:
-        # curl 7 shows what came only when more comes, so there the server says when to type.
-        await asyncio.wait_for((greeted if terminal else session.greeted).wait(), LONG)
         if terminal:
+            await asyncio.wait_for(greeted.wait(), LONG)
             os.write(ours, typed)
         else:
+            # curl 7 looks at its server only when it has something to send.
             assert process.stdin is not None
             process.stdin.write(typed)
         await asyncio.wait_for(session.ended.wait(), LONG)
