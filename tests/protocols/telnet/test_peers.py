@@ -126,4 +126,4 @@ def test_curl_types_without_a_terminal() -> None:
     )
     assert session.data.startswith(b"hello\r")
     assert session.named("negotiated") == [()]
-    assert b"hell\xc3\xb6\r\n" in shown
+    assert b"bye" in shown
