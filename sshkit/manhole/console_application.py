@@ -207,7 +207,7 @@ class Editor:
             height=self._height,
             get_line_prefix=self._prefix,
             wrap_lines=True,
-            dont_extend_height=False,
+            dont_extend_height=True,
         )
         menu = CompletionsMenu(max_height=MENU_ROWS * 2, scroll_offset=1)
         body = FloatContainer(
@@ -237,7 +237,7 @@ class Editor:
                         lambda: hints().documentation,
                         "class:documentation",
                         lambda: hints().documentation,
-                        MAX_LINES,
+                        MAX_LINES + 1,  # and one that says how many there are more
                     ),
                 ]
             ),

@@ -46,9 +46,10 @@ class NamespaceCompleter(Completer):
 
         for candidate in (await self._worker.ask(find) or ())[:MAX_CANDIDATES]:
             if 0 <= candidate.start <= cursor and candidate.text.isprintable():
+                kind, detail = candidate.kind, candidate.detail
                 yield Completion(
                     candidate.text,
                     candidate.start - cursor,
                     display=printable(candidate.shown, MAX_SHOWN),
-                    display_meta=printable(f"{candidate.kind} {candidate.detail}".strip(), MAX_DETAIL),
+                    display_meta=printable(kind if detail == kind else f"{kind} {detail}", MAX_DETAIL),
                 )
