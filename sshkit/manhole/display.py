@@ -49,6 +49,11 @@ _SCALARS: Final = frozenset({int, float, complex, bool, type(None), type(Ellipsi
 _MANY_BITS: Final = 12_000
 
 
+#: Containers of more than so many items, all shorter than this, are filled into lines.
+_FILLED: Final = 10
+_SHORT: Final = 20
+
+
 class Shown(NamedTuple):
     """Text of a value, and whether some of it was left out."""
 
@@ -121,6 +126,8 @@ class Layout:
         flat = f"{opening}{', '.join(parts)}{',' if single else ''}{closing}"
         if len(flat) + indent <= width and "\n" not in flat:
             return flat
+        if kind is not dict and len(parts) > _FILLED and all(len(part) < _SHORT for part in parts):
+            parts = _filled(parts, width - indent - len(opening) - 1)
         separator = ",\n" + " " * (indent + len(opening))
         return f"{opening}{separator.join(parts)}{',' if single else ''}{closing}"
 
@@ -151,6 +158,17 @@ class Layout:
         if kind in (set, frozenset) and {type(item) for item in found} in ({int}, {str}):
             found.sort()
         return found
+
+
+def _filled(parts: list[str], width: int) -> list[str]:
+    """Put as many short parts on a line as fit."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(part) + 2 <= width:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def guarded_repr(value: Any) -> str:

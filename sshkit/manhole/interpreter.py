@@ -13,6 +13,9 @@ from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from weakref import WeakSet
+
+from sshkit_keys.errors import SSHKitError
 
 from sshkit.deferred import CancelledError, Deferred, ensure_deferred
 from sshkit.ssh.errors import LocalProtocolError
@@ -27,8 +30,12 @@ if TYPE_CHECKING:
     from sshkit.interfaces import DelayedCall, Reactor
 
     from .audit import Audit
+    from .debugger import Frames
 
 _sessions: Final = count(1)
+
+#: The sessions of this process, for `%who people`.
+living: "Final[WeakSet[Interpreter]]" = WeakSet()
 
 #: Characters that a line of the person's own error may take.
 _SAID: Final = 4096
@@ -66,10 +73,12 @@ class Interpreter:
         "at_close",
         "audit",
         "colours",
+        "frames",
         "history",
         "last_error",
         "last_shown",
         "limits",
+        "logging",
         "namespace",
         "number",
         "pending",
@@ -112,6 +121,8 @@ class Interpreter:
         self.colours = False  #: whether the other end shows colours
         self.last_error: BaseException | None = None
         self.last_shown: tuple[Any, Limits] | None = None  #: for %more
+        self.frames: Frames | None = None  #: of the last error, for %pdb
+        self.logging: list[Callable[[], object]] = []  #: what ends each log that is shown
         self.at_close: list[Callable[[], object]] = []  #: what magic commands began and the end must undo
         self.history: History = History()
         self._reactor = own_reactor
@@ -124,10 +135,15 @@ class Interpreter:
         self.pending: Pending = Pending(self)
         self._context = copy_context()
         self._context.run(self._output.enter)
+        if access.kind == "full":
+            from .session_builtins import ainput
+
+            namespace.setdefault("ainput", ainput)
         self._thread: SessionThread | None = None
         if threaded:
             self._thread = SessionThread(f"manhole-{self.session}", own_reactor, self._output.own_thread)
         self._output.install()
+        living.add(self)
 
     # Asked by editors and magic commands
 
@@ -153,6 +169,14 @@ class Interpreter:
     def say(self, text: str) -> None:
         """Show text to the person, after all that was printed before.  Reactor's thread only."""
         self._output.say(text if text.endswith("\n") or not text else text + "\n")
+
+    def print(self, text: str) -> None:
+        """Print as code of the session does, from any thread."""
+        self._output.write(text)
+
+    def ask(self, prompt: str) -> str:
+        """Ask the person for a line and wait for it, from a thread of the session."""
+        return self._output.builtins.input(prompt)
 
     # Running
 
@@ -220,22 +244,24 @@ class Interpreter:
             if show and isinstance(value, str):
                 self.say(value)
             return Ended(value, None)
+        ended = await self.execute(source, number)
+        if ended.error is None and not self._closed:
+            if show:
+                return await self._show(ended.value, number)
+            self._keep(ended.value, number)
+        return ended
+
+    async def execute(self, source: str, number: int) -> Ended:
+        """Run Python as far as this key may; the value is that of a last expression, else None."""
         if self.access.kind == "commands":
             raise NotAllowed(f"Python is not allowed to this key, it may run {self.access.allowed()}")
         if self.access.kind == "expressions":
             from .expressions import evaluate_expression
 
-            value = evaluate_expression(source, self.namespace)
-            ended, shows = Ended(value, None), True
-        else:
-            steps = self._compiler.compile(source, number)
-            ended = await self._steps(steps)
-            shows = bool(steps) and steps[-1].shows
-        if ended.error is None and shows and not self._closed:
-            if show:
-                return await self._show(ended.value, number)
-            self._keep(ended.value, number)
-        return ended
+            return Ended(evaluate_expression(source, self.namespace), None)
+        steps = self._compiler.compile(source, number)
+        ended = await self._steps(steps)
+        return ended if steps and steps[-1].shows else Ended(None, ended.error)
 
     async def _steps(self, steps: list[Step]) -> Ended:
         ended = Ended(None, None)
@@ -267,7 +293,7 @@ class Interpreter:
     async def _await_code(self, step: Step) -> Ended:
         try:
             coroutine = self._context.run(eval, step.code, self.namespace)
-            running = self._context.run(self._start, guarded(coroutine))
+            running = self._context.copy().run(self._start, guarded(coroutine))
         except BaseException as error:
             return Ended(None, error)
         ended: Ended = await self.awaited(running)
@@ -279,7 +305,7 @@ class Interpreter:
     async def awaited(self, thing: Any) -> Any:
         """Await what `interrupt` may cancel; a value that is no awaitable is returned as it is."""
         if isinstance(thing, Coroutine):
-            thing = self._context.run(ensure_deferred, thing, call_soon=self._reactor.call_soon)
+            thing = self._context.copy().run(ensure_deferred, thing, call_soon=self._reactor.call_soon)
         if not isinstance(thing, Deferred):
             return thing
         before, self._awaited = self._awaited, thing
@@ -346,17 +372,18 @@ class Interpreter:
             return Outcome(False, self._interrupted, None)
         if isinstance(error, SystemExit):
             return Outcome(False, False, self._exit_status(error))
-        self.last_error = error
+        self.last_error, self.frames = error, None
         cancelled = isinstance(error, (KeyboardInterrupt, CancelledError))
         if self._closed:
             return Outcome(True, cancelled, None)
+        from .tracebacks import one_line, traceback_text
+        from .tracebacks import user_frames as shown_whole
+
         if isinstance(error, KeyboardInterrupt) or (cancelled and self._interrupted):
             self.say("KeyboardInterrupt")
-        elif isinstance(error, NotAllowed):
-            self.say(f"NotAllowed: {error}")
+        elif isinstance(error, SSHKitError) and not shown_whole(error):
+            self.say(one_line(error))  # ours to begin with: a command's, or of what is not allowed
         else:
-            from .tracebacks import traceback_text
-
             self.say(traceback_text(error, self.limits))
         return Outcome(True, cancelled, None)
 
@@ -400,12 +427,16 @@ class Interpreter:
         for undo in self.at_close:
             undo()
         self.at_close.clear()
+        for undo in self.logging:
+            undo()
+        self.logging.clear()
+        living.discard(self)
         self.pending.close()
         if self._thread is not None:
             self._thread.close()
         self._output.close()
         self._compiler.close()
-        self.last_error = self.last_shown = None
+        self.last_error = self.last_shown = self.frames = None
 
 
 def running_reactor() -> "Reactor":

@@ -60,7 +60,7 @@ class SessionBuiltins:
         """End the session."""
         raise SystemExit(code)
 
-    quit = exit
+    quit = exit  # noqa: A003
 
     def breakpoint(self, *args: Any, **kwargs: Any) -> None:
         """Debug from here on, in a thread of the session."""
