@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sshkit.manhole.display import Limits
     from sshkit.manhole.doors import BackgroundManhole, Manhole, serve, start
     from sshkit.manhole.interpreter import Interpreter, Outcome
+    from sshkit.manhole.over_telnet import serve_telnet
     from sshkit.manhole.settings import ManholeSettings, Person
 
 #: Public name -> the module that has it.
@@ -30,6 +31,7 @@ _HOMES = {
     "Person": "settings",
     "commands_only": "access",
     "serve": "doors",
+    "serve_telnet": "over_telnet",
     "start": "doors",
 }
 
@@ -48,6 +50,7 @@ __all__ = [
     "Person",
     "commands_only",
     "serve",
+    "serve_telnet",
     "start",
 ]
 

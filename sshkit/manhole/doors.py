@@ -98,10 +98,6 @@ def serve(
     from sshkit.server.server import serve as serve_ssh
     from sshkit.server.users import EveryUser
 
-    if reactor is None:
-        from sshkit.reactor.current import current
-
-        reactor = cast("Reactor", current())
     sessions = ManholeSessions({} if namespace is None else namespace, settings_from(settings))
     if users is None:
         users = EveryUser(own_keys() if authorized_keys is None else as_list(authorized_keys))
@@ -111,6 +107,10 @@ def serve(
         from sshkit.server.own_files import make_own_key, own_folder
 
         host_key = make_own_key(own_folder())
+    if reactor is None:
+        from sshkit.reactor.current import current
+
+        reactor = cast("Reactor", current())
     if path is None:
         listening: Deferred[Server] = serve_ssh(
             (host, port), sessions, host_keys=[host_key], users=users, reactor=reactor, log=log

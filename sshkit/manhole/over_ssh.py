@@ -7,18 +7,20 @@ script on standard input; the subsystem "manhole" speaks JSON lines.  The comman
 
 import os
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sshkit_keys.text import printable
 
 from sshkit.deferred import race
-from sshkit.manhole.settings import ManholeSettings, Namespaces, Person
+from sshkit.manhole.settings import ManholeSettings, Namespaces, NotLetIn, Person
 from sshkit.server.handler import Session
 from sshkit.server.middleware.chain import call, chain, fingerprint_of, refuse, say
 from sshkit.server.recordings.live import LiveSessions, NoSuchSession
-from sshkit.ssh.errors import LocalProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sshkit.manhole.access import Access
     from sshkit.manhole.audit import Audit
     from sshkit.manhole.interpreter import Interpreter
@@ -59,19 +61,23 @@ class ManholeSessions:
     async def __call__(self, session: Session) -> int | None:
         """Serve one session."""
         person = person_of(session)
-        if self.open >= self.settings.max_sessions:
-            return refuse(session, f"{self.open} sessions are open: no more are taken", "max_sessions")
         try:
             access = self.settings.access_of(person)
-        except LocalProtocolError as error:
-            return refuse(session, str(error), "access")
+            with self.entered(person, session.subsystem or session.command or "shell"):
+                return await self._serve(session, person, access)
+        except NotLetIn as error:
+            return refuse(session, str(error), "manhole")
+
+    @contextmanager
+    def entered(self, person: Person, what: str) -> "Iterator[None]":
+        """Count a session and write it down; raises NotLetIn where it is one too many."""
+        if self.open >= self.settings.max_sessions:
+            raise NotLetIn(f"{self.open} sessions are open: no more are taken")
         if self.audit is not None:
-            self.audit.noted(
-                str(person), f"session begins: {session.subsystem or session.command or 'shell'}"
-            )
+            self.audit.noted(str(person), f"session begins: {what}")
         self.open += 1
         try:
-            return await self._serve(session, person, access)
+            yield
         finally:
             self.open -= 1
             if self.audit is not None:
@@ -121,10 +127,14 @@ class ManholeSessions:
     # With one.
 
     async def _run_console(self, session: Session) -> int:
+        return await self.run_terminal(session, person_of(session))
+
+    async def run_terminal(self, session: Session, person: Person) -> int:
+        """Run a console in a session that has a terminal, of SSH or of telnet."""
         from sshkit.manhole.console import ConsoleOptions, Screen, run_console
         from sshkit.server.terminal_programs import colours_of, prompt_toolkit_session
 
-        settings, person = self.settings, person_of(session)
+        settings = self.settings
         coloured = settings.colours and "NO_COLOR" not in session.environment and colours_of(session) > 2
         screen = Screen(drain=session.stdout.drain, colours=coloured)
         options = ConsoleOptions(

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from sshkit_keys.errors import SSHKitError
+
 from sshkit.ssh.errors import LocalProtocolError
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 #: program.
 Sharing = Literal["session", "user", "shared"]
 MAX_SESSIONS = 100  #: at once; each has an application of prompt_toolkit, some hundred KiB
+
+
+class NotLetIn(SSHKitError):
+    """Somebody has logged in, and there is nothing here for him."""
 
 
 class Person(NamedTuple):
@@ -52,7 +58,7 @@ class ManholeSettings(NamedTuple):
     max_sessions: int = MAX_SESSIONS
 
     def access_of(self, person: Person) -> "Access":
-        """Return what somebody may do; raises LocalProtocolError where that is nothing."""
+        """Return what somebody may do; raises NotLetIn where that is nothing."""
         from sshkit.manhole.access import FULL, Access
 
         choice: Any = self.access
@@ -65,7 +71,7 @@ class ManholeSettings(NamedTuple):
         else:
             found = choice(person)
         if found is None:
-            raise LocalProtocolError("this key may do nothing here")
+            raise NotLetIn("this key may do nothing here")
         if not isinstance(found, Access):
             raise TypeError(f"access: an Access is needed, not {type(found).__name__}")
         return found
