@@ -8,7 +8,9 @@ loop's thread nothing can.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime, time, timedelta, timezone
 from itertools import islice
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from sshkit_keys.text import printable
@@ -37,14 +39,17 @@ class Limits(NamedTuple):
 #: What says that there is more than is shown.
 DOTS: Final = "..."
 
-_OPEN_CLOSE: Final[dict[type, tuple[str, str]]] = {
+_OPEN_CLOSE: Final[dict[Any, tuple[str, str]]] = {
     list: ("[", "]"),
     tuple: ("(", ")"),
     set: ("{", "}"),
     frozenset: ("frozenset({", "})"),
     dict: ("{", "}"),
 }
+_EMPTY: Final[dict[Any, str]] = {set: "set()", frozenset: "frozenset()"}
 _SCALARS: Final = frozenset({int, float, complex, bool, type(None), type(Ellipsis), type(NotImplemented)})
+#: What tells of itself without running code of the program, whatever it holds.
+_PLAIN_REPR: Final[frozenset[type]] = frozenset({range, date, timedelta})
 #: Digits above which an int is not converted: Python refuses it by itself at 4300 and more.
 _MANY_BITS: Final = 12_000
 
@@ -111,7 +116,7 @@ class Layout:
     def _container(self, value: Any, kind: type, indent: int, width: int) -> str:
         opening, closing = _OPEN_CLOSE[kind]
         if not value:
-            return self._take({set: "set()", frozenset: "frozenset()"}.get(kind, opening + closing))
+            return self._take(_EMPTY.get(kind, opening + closing))
         if id(value) in self._open:
             return self._take(f"<{kind.__name__} inside itself>")
         if len(self._open) >= self._limits.depth:
@@ -187,22 +192,24 @@ def guarded_repr(value: Any) -> str:
 def static_repr(value: Any) -> str:
     """Return a text for any value without running code of its class."""
     kind = type(value)
-    if isinstance(kind, type) and issubclass(kind, type):
+    if type in type.__dict__["__mro__"].__get__(kind):
         return f"<class {named(value)}>"
-    if kind is type(static_repr) or kind is type(len):
+    if kind is FunctionType or kind is BuiltinFunctionType:
         return f"<function {printable(value.__qualname__)}>"
-    if kind is type(Any):
-        return "<typing form>"
-    if kind is type(printable.__globals__) or kind in _SCALARS or kind in (str, bytes, range):
+    if kind is ModuleType:
+        name = value.__dict__.get("__name__")
+        return f"<module {printable(name) if type(name) is str else '?'}>"
+    if kind in (datetime, time) and (value.tzinfo is None or type(value.tzinfo) is timezone):
+        return repr(value)  # another time zone would be asked for its own text
+    if kind in _PLAIN_REPR:
         return repr(value)
-    if kind is type(__builtins__) and kind is not dict:
-        return f"<module {printable(str(value.__dict__.get('__name__')))}>"
     return f"<{named(kind)} at {id(value):#x}>"
 
 
 def named(kind: type) -> str:
     """Return the name of a class with its module, without asking its metaclass."""
-    module = type.__dict__["__dict__"].__get__(kind).get("__module__", "builtins")
+    namespace: Any = type.__dict__["__dict__"].__get__(kind)
+    module = namespace.get("__module__", "builtins")
     name = type.__dict__["__qualname__"].__get__(kind)
     text = name if module == "builtins" or type(module) is not str else f"{module}.{name}"
     return printable(text)

@@ -22,7 +22,8 @@ def help_text(*request: Any) -> str:
 
     thing = request[0]
     try:
-        text: str = pydoc.render_doc(thing, "Help on %s", renderer=pydoc.plaintext)
+        plain: Any = vars(pydoc)["plaintext"]
+        text: str = pydoc.render_doc(thing, "Help on %s", renderer=plain)
     except ImportError as error:
         return str(error)
     return text[:LONGEST_HELP]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _sessions: Final = count(1)
 
 #: The sessions of this process, for `%who people`.
-living: "Final[WeakSet[Interpreter]]" = WeakSet()
+living: "WeakSet[Interpreter]" = WeakSet()
 
 #: Characters that a line of the person's own error may take.
 _SAID: Final = 4096

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import static
 from .access import NotAllowed
-from .display import Limits
-from .safe_values import ITERABLE, LONGEST, SCALARS, check_size, plain, plain_key, require_plain
+from .display import Limits, named, render
+from .safe_values import ITERABLE, LONGEST, SCALARS, TIMES, VIEWS, check_size, plain, plain_key, require_plain
 
 if TYPE_CHECKING:
     from .expressions import Expression
@@ -28,8 +28,6 @@ _CODECS: Final = frozenset({"utf-8", "utf8", "ascii", "latin-1", "latin1", "hex"
 
 def safe_repr(value: Any) -> str:
     """Return a bounded text of any value; no class of the program is asked for it."""
-    from .display import render
-
     return render(
         value, Limits(characters=LONGEST, lines=LONGEST, items=LONGEST), width=LONGEST, static=True
     ).text
@@ -78,8 +76,6 @@ class Method:
         """Call it, if it is one of a builtin type that only reads."""
         kind = type(self.value)
         if self.name not in METHODS.get(kind, ()):
-            from .display import named
-
             raise NotAllowed(f"the method {self.name} of {named(kind)} is not allowed to this key")
         if keywords:
             raise NotAllowed(f"{self.name}() is not allowed with {', '.join(keywords)}=")
@@ -87,7 +83,8 @@ class Method:
             if kind is not dict:
                 require_plain(argument, f"an argument of {self.name}()")
         self._check(kind, arguments)
-        return getattr(self.value, self.name)(*arguments)
+        found = getattr(self.value, self.name)(*arguments)
+        return list(found) if type(found) in VIEWS else found
 
     def _check(self, kind: type, arguments: list[Any]) -> None:
         value, name = self.value, self.name
@@ -240,9 +237,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
         Function("all", lambda expression, given, _: all(_truths(expression, given))),
         Function("any", lambda expression, given, _: any(_truths(expression, given))),
         Function("bool", lambda expression, given, _: _truths(expression, [given])[0]),
-        Function(
-            "callable", lambda _, given, __: static.class_attribute(type(given[0]), "__call__") is not None
-        ),
+        Function("callable", _callable),
         Function("chr", _of_numbers(chr)),
         Function("dict", _dict, 0),
         Function("dir", lambda _, given, __: sorted(set(static.names(given[0])))),
@@ -299,5 +294,5 @@ METHODS: Final[dict[type, frozenset[str]]] = {
     int: _words("bit_length bit_count"),
     float: _words("is_integer hex"),
     range: _words("index count"),
-    **{kind: _words(_TIMES) for kind in SCALARS if kind.__module__ == "datetime"},
+    **{kind: _words(_TIMES) for kind in TIMES},
 }

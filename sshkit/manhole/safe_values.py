@@ -18,14 +18,16 @@ MOST_BITS: Final = 10_000
 #: Values that are looked at to find out whether a container is plain.
 MOST_LOOKED_AT: Final = 100_000
 
-SCALARS: Final = frozenset(
+#: Points and spans of time.
+TIMES: Final[tuple[type, ...]] = (datetime.datetime, datetime.date, datetime.time, datetime.timedelta)
+SCALARS: Final[frozenset[type]] = frozenset(
     {
         *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis)),
-        *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta, range),
+        *(range, *TIMES),
     }
 )
-_VIEWS: Final = (type({}.keys()), type({}.values()), type({}.items()))
-_SEQUENCES: Final = frozenset({list, tuple, set, frozenset, *_VIEWS})
+VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()))
+_SEQUENCES: Final = frozenset({list, tuple, set, frozenset, *VIEWS})
 #: Containers of exactly a builtin type: they can be walked without running code.
 ITERABLE: Final = frozenset({dict, str, bytes, bytearray, range, *_SEQUENCES})
 

@@ -31,7 +31,7 @@ class Signature(NamedTuple):
 
     name: str
     parameters: tuple[str, ...]
-    index: int | None  #: of the parameter that the cursor is at; None: past the last
+    index: int | None  # type: ignore[assignment]  #: of the parameter that the cursor is at; None: past the last
     summary: str  #: the first line of the documentation
 
 

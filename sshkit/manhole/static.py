@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 _mro_of: Final = type.__dict__["__mro__"].__get__
 _dict_of: Final = type.__dict__["__dict__"].__get__
-_module_dict: Final = ModuleType.__dict__["__dict__"].__get__
+_module_dict: Final[Any] = type.__dict__["__dict__"].__get__(ModuleType)["__dict__"].__get__
 
 #: Functions in a class: an attribute read binds them, which runs nothing.
 METHODS: Final = (

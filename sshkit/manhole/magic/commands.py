@@ -13,8 +13,8 @@ from sshkit_keys.text import printable
 
 from sshkit.manhole.access import NotAllowed
 
-from . import connections as ssh_connections
 from . import logs, looking, measuring, memory, program
+from .connections import connections as list_connections
 
 if TYPE_CHECKING:
     from sshkit.manhole.interpreter import Interpreter
@@ -69,7 +69,7 @@ def deferreds(session: "Interpreter", arguments: str) -> str:
 def connections(session: "Interpreter", arguments: str) -> str:
     """%connections."""
     only(arguments)
-    return ssh_connections.connections()
+    return list_connections()
 
 
 def gc(session: "Interpreter", arguments: str) -> str:
