@@ -171,7 +171,9 @@ class Expression:
         known = getattr(builtins, node.id, None)
         if node.id in safe_calls.FUNCTIONS or (known is not None and static.is_class(known)):
             return known
-        raise NameError(f"name {printable(node.id)!r} is not defined, or is not allowed to this key")
+        if known is not None:
+            raise NotAllowed(f"the builtin {node.id} is not allowed to this key")
+        raise NameError(f"name {printable(node.id)!r} is not defined")
 
     def _attribute(self, node: ast.Attribute) -> Any:
         return self.read(self.run(node.value), node.attr)
