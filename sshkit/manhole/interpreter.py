@@ -422,8 +422,8 @@ class Interpreter:
         """End the session: cancel what runs, catch no output any more, forget what was pending."""
         if self._closed:
             return
-        self.interrupt()
         self._closed = True
+        self.interrupt()
         for undo in self.at_close:
             undo()
         self.at_close.clear()
