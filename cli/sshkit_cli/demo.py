@@ -64,11 +64,11 @@ class Demo:
             process.terminate()
             process.wait(START_TIMEOUT)
 
-    def client(self, program: str) -> list[str]:
+    def client(self, program: str, port: int = 0) -> list[str]:
         """Return the beginning of a command line of sshkit-client or of the system's ssh."""
         return [
             program,
-            *("-F", "none", "-p", str(self.port), "-i", str(self.folder / "user_key")),
+            *("-F", "none", "-p", str(port or self.port), "-i", str(self.folder / "user_key")),
             *("-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={self.known_hosts}"),
             *("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"),
         ]
@@ -150,11 +150,34 @@ def main() -> int:
             demo = Demo(Path(name))
             with demo.server():
                 _show(demo)
+                look_inside(demo)
     except (DemoFailed, subprocess.TimeoutExpired, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     print("everything worked; nothing is left behind")
     return 0
+
+
+def look_inside(demo: Demo) -> None:
+    """Open a manhole in this very process: at its prompt on a terminal, else with one expression."""
+    from sshkit import manhole
+
+    names = {"demo": demo, "os": os}
+    key, host_key = demo.folder / "user_key", demo.folder / "host_key"
+    with manhole.start(names, authorized_keys=[f"{key}.pub"], host_key=host_key, title="the demo") as door:
+        print(f"a manhole in the demo's own process, at 127.0.0.1 port {door.port}")
+        argv = [*demo.client(str(BIN / "sshkit-client"), door.port), "127.0.0.1"]
+        expression = "demo.port, os.getpid()"
+        done = subprocess.run(
+            [*argv, expression], stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False
+        )
+        said = done.stdout.decode().strip()
+        _expect("manhole", expression, said == repr((demo.port, os.getpid())), done)
+        _tell(f"an expression: {expression} -> {said}")
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            _tell("here is its prompt; ctrl-D ends it and the demo")
+            sys.stdout.flush()
+            subprocess.call(argv)
 
 
 def _show(demo: Demo) -> None:

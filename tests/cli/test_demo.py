@@ -19,6 +19,7 @@ def test_the_demo_works_and_leaves_nothing_behind(
     assert "501 files up in" in told
     assert "501 files down in" in told
     assert "negotiated   : mlkem768x25519-sha256, ssh-ed25519, aes128-gcm@openssh.com" in told
+    assert "an expression: demo.port, os.getpid() -> (" in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -42,6 +43,6 @@ def test_a_demo_whose_server_does_not_start_says_why(
 def test_a_demo_whose_client_fails_says_what_it_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo.Demo, "client", lambda self, program: [program, "-p", "1", "-F", "none"])
+    monkeypatch.setattr(demo.Demo, "client", lambda self, program, port=0: [program, "-p", "1", "-F", "none"])
     assert demo.main() == 1
     assert "Connection refused" in capsys.readouterr().err
