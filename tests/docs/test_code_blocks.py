@@ -234,11 +234,36 @@ def its_test(stage: Stage, block: Block) -> None:
     test()
 
 
+def in_a_home(stage: Stage, block: Block) -> None:
+    """Run a block whose user has a key of his own to log in with; then its `main(app)`, on asyncio."""
+    import asyncio
+
+    before = {name: os.environ.get(name) for name in ("HOME", "XDG_CONFIG_HOME")}
+    here = os.getcwd()
+    (stage.folder / ".ssh").mkdir(mode=0o700, exist_ok=True)
+    (stage.folder / ".ssh" / "id_ed25519.pub").write_text(USER_KEY.public.to_line() + "\n")
+    os.environ["HOME"] = str(stage.folder)
+    os.environ.pop("XDG_CONFIG_HOME", None)
+    os.chdir(stage.folder)
+    try:
+        names = stage.names()
+        exec(compile(block.text, block.name, "exec"), names)
+        if "main" in names:
+            asyncio.run(names["main"](object()))
+    finally:
+        os.chdir(here)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
 SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "README.md:1": (whole, "answer to uname -a\n\n"),
     "README.md:2": (whole, "answer to uptime\n\n"),
     "README.md:3": (greeting, "listening at ('127.0.0.1', "),
-    "README.md:4": (whole, ""),
+    "README.md:4": (in_a_home, "ssh -p "),
+    "README.md:5": (whole, ""),
     "docs/client.md:1": (whole, "answer to ls -l /tmp\n\n"),
     "docs/client.md:2": (inside, "b'a\\n'\nb'b\\n'\n0\n"),
     "docs/client.md:3": (on_a_server, "version 1\n\n0\n"),
@@ -260,6 +285,9 @@ SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "docs/keys.md:5": (whole, "('known_hosts:1',)\n"),
     "docs/keys.md:6": (with_agent, "ssh-ed25519 for an hour\n"),
     "docs/keys.md:7": (whole, "AuditEvent("),
+    "docs/manhole.md:1": (in_a_home, "ssh -p "),
+    "docs/manhole.md:2": (in_a_home, "('127.0.0.1', "),
+    "docs/manhole.md:3": (in_a_home, ""),
     "docs/server.md:1": (backup, ""),
     "docs/sftp.md:1": (with_report, "letter.txt 9\nreport.pdf 8\n"),
     "docs/sftp.md:2": (whole, "first line\n\n"),
