@@ -63,8 +63,8 @@ class WrappingDisplay:
             if old != new:
                 break
             same += 1
-        # What combines is written with what it combines with.
-        while same and same < len(text) and combines(text[same]):
+        # What combines, or did, is written with what it combines with.
+        while same and any(combines(part[same]) for part in (text, self._shown) if same < len(part)):
             same -= 1
         written = ""
         if same < len(self._shown) or same < len(text):
