@@ -216,8 +216,9 @@ def _keys(owner: Any, word: str, start: int, quote: str, closing: str) -> Iterat
 
 def _quoted(key: str, quote: str) -> str:
     """Return the content of a string literal between these quotes."""
-    inside = repr(key + "'" * (quote == '"'))[1:-1]  # with a quote in it Python takes the other one
-    return inside.removesuffix("'") if quote == '"' else repr(key + '"')[1:-2].replace("'", "\\'")
+    # With both kinds in it Python takes single quotes, and escapes those.
+    inside = repr(f"{key}'\"")[1:-4]
+    return inside if quote == "'" else inside.replace("\\'", "'").replace('"', '\\"')
 
 
 # Magic commands

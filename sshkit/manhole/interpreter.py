@@ -240,10 +240,18 @@ class Interpreter:
         if command is not None:
             from .magic import call
 
-            value = await self.awaited(call(self, *command))
-            if show and isinstance(value, str):
-                self.say(value)
-            return Ended(value, None)
+            # An exit in a module that is reloaded, or in code that is timed, must not reach the loop.
+            try:
+                value = call(self, *command)
+            except BaseException as error:
+                return Ended(None, error)
+            if isinstance(value, Coroutine):
+                ended = await self.awaited(guarded(value))
+            else:
+                ended = Ended(value, None)
+            if show and isinstance(ended.value, str):
+                self.say(ended.value)
+            return ended
         ended = await self.execute(source, number)
         if ended.error is None and not self._closed:
             if show:

@@ -37,10 +37,42 @@ def _note(name: str) -> Any:
     return special
 
 
-for _name in (
-    "getattr eq ne lt gt le ge hash len iter next getitem contains add radd mul rmul mod rmod pow bool call "
-    "repr str format index int float abs neg dir enter reversed round"
-).split():
+for _name in [
+    "getattr",
+    "eq",
+    "ne",
+    "lt",
+    "gt",
+    "le",
+    "ge",
+    "hash",
+    "len",
+    "iter",
+    "next",
+    "getitem",
+    "contains",
+    "add",
+    "radd",
+    "mul",
+    "rmul",
+    "mod",
+    "rmod",
+    "pow",
+    "bool",
+    "call",
+    "repr",
+    "str",
+    "format",
+    "index",
+    "int",
+    "float",
+    "abs",
+    "neg",
+    "dir",
+    "enter",
+    "reversed",
+    "round",
+]:
     if _name not in ("hash",):
         setattr(Trap, f"__{_name}__", _note(_name))
 
@@ -93,7 +125,7 @@ def namespace() -> dict[str, Any]:
         "Trap": Trap,
         "Strange": Strange,
         "keyed": {Keyed(): 1},
-        "zoned": datetime.datetime(2026, 1, 1, tzinfo=Zone()),
+        "zoned": datetime.datetime(2026, 1, 1, tzinfo=Zone()),  # type: ignore[abstract]
         "now": datetime.datetime(2026, 5, 6, 7, 8, tzinfo=datetime.UTC),
         "running": generator(),
         "d": {"a": [1, 2, 3], "b": {"c": (4, 5)}},
@@ -299,18 +331,33 @@ def test_a_name_that_hides_a_builtin_is_not_called() -> None:
 @pytest.mark.parametrize("source", ["nothing", "trap.nothing", "d['z']", "1 / 0", "1 +", "[1][5]", "int('x')",
                                     "getattr(trap, 1)", "getattr(trap, 'nothing')", "module.nothing"])  # fmt: skip
 def test_an_error_of_the_person_is_the_error_that_python_has(source: str) -> None:
-    with pytest.raises((NameError, AttributeError, KeyError, ArithmeticError, SyntaxError, LookupError, ValueError, TypeError)):  # noqa: E501
+    with pytest.raises(
+        (
+            NameError,
+            AttributeError,
+            KeyError,
+            ArithmeticError,
+            SyntaxError,
+            LookupError,
+            ValueError,
+            TypeError,
+        )
+    ):
         evaluate_expression(source, namespace())
     assert Trap.touched == []
 
 
 def test_text_of_the_programs_objects_is_made_without_asking_them() -> None:
-    found = evaluate_expression("[str(trap), repr(trap), f'{trap}', str(zoned), str([trap]), str(Strange)]", namespace())
+    found = evaluate_expression(
+        "[str(trap), repr(trap), f'{trap}', str(zoned), str([trap]), str(Strange)]", namespace()
+    )
     assert Trap.touched == []
     assert all("Trap" in text for text in found[:3])
 
 
-@pytest.mark.parametrize("source", ["-" * 2000 + "1", "(" * 500 + ")" * 500, "1+" * 6000 + "1", "[" * 80 + "]" * 80])
+@pytest.mark.parametrize(
+    "source", ["-" * 2000 + "1", "(" * 500 + ")" * 500, "1+" * 6000 + "1", "[" * 80 + "]" * 80]
+)
 def test_a_deep_or_long_expression_is_refused_and_not_a_crash(source: str) -> None:
     with pytest.raises((NotAllowed, SyntaxError)):
         evaluate_expression(source, {})
