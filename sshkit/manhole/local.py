@@ -74,7 +74,7 @@ def _running(interpreter: "Interpreter") -> "Iterator[None]":
     modes[0] &= ~termios.ICRNL
     modes[3] = (modes[3] | termios.ISIG) & ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
     modes[6][termios.VSUSP] = b"\x00"  # ctrl-Z is ignored here as at the prompt
-    termios.tcsetattr(fd, termios.TCSADRAIN, modes)
+    termios.tcsetattr(fd, termios.TCSANOW, modes)
     loop = get_running_loop()
 
     def interrupt(number: int, frame: "FrameType | None") -> None:
@@ -89,7 +89,7 @@ def _running(interpreter: "Interpreter") -> "Iterator[None]":
     finally:
         if in_main_thread:
             signal.signal(signal.SIGINT, handler)
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        termios.tcsetattr(fd, termios.TCSANOW, before)
 
 
 def runs_guarded_code(frame: "FrameType | None") -> bool:
