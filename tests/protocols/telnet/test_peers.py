@@ -20,7 +20,7 @@ LONG = 20
 
 
 class Greeter(Session):
-    """Greets once all is negotiated, and ends the session at the first line end."""
+    """Greets once all is negotiated, and ends the session once a line has come too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,12 +30,16 @@ class Greeter(Session):
         self.calls.append(("negotiated",))
         assert self.telnet is not None
         self.telnet.write(b"hell\xc3\xb6\r\n")
+        self._end_if_done(self.telnet)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if b"\r" in data:
-            telnet: TelnetProtocol | None = self.telnet
-            assert telnet is not None
+        assert self.telnet is not None
+        self._end_if_done(self.telnet)
+
+    def _end_if_done(self, telnet: TelnetProtocol) -> None:
+        # A client may type before it has answered.
+        if b"\r" in self.data and self.named("negotiated"):
             telnet.write(b"bye\r\n")
             telnet.close()
 
