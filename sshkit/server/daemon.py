@@ -75,7 +75,7 @@ class Daemon:
         self._notifier = Notifier()
         self.reactor = cast("Reactor", new_reactor("native"))
         if planned.holder is not None:
-            planned.holder.attach(self.reactor)
+            planned.holder.attach(self.reactor, log)
         self.supervisor = Supervisor(self.reactor, planned.plan, log, log_descriptors=log_descriptors)
         self.signal: int | None = None  #: what ended it
 
@@ -275,7 +275,7 @@ class Daemon:
             self._notifier.ready("the configuration has mistakes; the one before is in force")
             return
         if planned.holder is not None:
-            planned.holder.attach(self.reactor)
+            planned.holder.attach(self.reactor, self.log)
         wanted = {(host, port): place for place in planned.plan.places for host, port, _ in (place,)}
         if any(key[0] == PASSED for key in self._listeners):
             wanted = {key: place for key, place in wanted.items() if key in self._listeners}

@@ -1,7 +1,8 @@
 """The process that holds the private host keys, so that no other one has them in its memory.
 
 The monitor starts it before anything else, for the workers are copies of the monitor.  It reads the keys,
-tells what it has found, gives up its rights, and from then on only signs.  It ends with its monitor.
+tells what it has found, gives up its rights, and from then on only signs.  It ends with its monitor; if it
+ends before, another one is started, which must find the same keys.
 """
 
 import os
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
     from sshkit.interfaces import Reactor
     from sshkit.server.accounts import Account
+    from sshkit.server.server import Log
 
+#: Seconds until another one is started, doubled each time that it does not find its keys.
+PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 60.0
 START_TIMEOUT: Final = 20.0  #: seconds to read all keys
 _KEY, _DAMAGED, _MISSING = range(3)
 
@@ -54,16 +59,27 @@ class KeyHolder:
         self._link: Link | None = None
         self._requests: dict[int, Deferred[bytes]] = {}
         self._last = 0
+        self._paths: list[str] = []
+        self._found: list[bytes | None] = []  # the public halves
+        self._reactor: Reactor | None = None
+        self._log: Log | None = None
+        self._closed = False
         self.pid = 0  #: of the process, once it was started
 
     def load(self, paths: Sequence[str]) -> "list[Any]":
         """Start the process; returns its keys, or what is wrong with each."""
         ours, theirs = pair()
         account = self._account
-        self.pid = fork(
-            lambda: _hold(theirs, list(paths), account), (theirs.fileno(),), "holder of host keys"
-        )
-        theirs.close()
+        self._paths = list(paths)
+        try:
+            self.pid = fork(
+                lambda: _hold(theirs, list(paths), account), (theirs.fileno(),), "holder of host keys"
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         ours.settimeout(START_TIMEOUT)
         self._sock = ours
         found: list[Any] = []
@@ -75,19 +91,22 @@ class KeyHolder:
                 f"the process that holds the host keys does not answer: {error.strerror}"
             ) from None
         ours.setblocking(False)
+        self._found = [key.public.blob if isinstance(key, HeldKey) else None for key in found]
         return found
 
-    def attach(self, reactor: "Reactor") -> None:
-        """Begin to ask it."""
+    def attach(self, reactor: "Reactor", log: "Log | None" = None) -> None:
+        """Begin to ask it; `log` is told if it has to be started again."""
         from sshkit.reactor.reaper import watch_exit
 
         assert self._sock is not None
+        self._reactor, self._log = reactor, log
         self._link = Link(reactor, self._sock, self._received, self._gone)
         self._sock = None
         watch_exit(cast("Any", reactor), self.pid, lambda status: None)
 
     def close(self) -> None:
         """Let it end."""
+        self._closed = True
         if self._link is not None:
             self._link.close()
             self._gone(LinkBroken("the server ends"))
@@ -136,6 +155,38 @@ class KeyHolder:
         waiting, self._requests = self._requests, {}
         for request in waiting.values():
             request.errback(error)
+        if not self._closed:
+            self._tell(f"the process {self.pid} that holds the host keys has ended; it is started again")
+            self._again_later(PAUSE)
+
+    def _again_later(self, pause: float) -> None:
+        assert self._reactor is not None
+        self._reactor.call_later(pause, self._again, min(2 * pause, LONGEST_PAUSE))
+
+    def _again(self, pause: float) -> None:
+        """Start another one, which has to find what the one before had."""
+        if self._closed:
+            return
+        assert self._reactor is not None
+        wanted = self._found
+        try:
+            self.load(self._paths)
+            if self._found != wanted:
+                raise LinkBroken("the files have other keys than before: have the server read them again")
+        except (OSError, LinkBroken) as error:
+            self._found = wanted
+            if self._sock is not None:
+                self._sock.close()
+                self._sock = None
+                _end(self.pid)
+            self._tell(f"the host keys are not there: {error}")
+            self._again_later(pause)
+            return
+        self.attach(self._reactor, self._log)
+
+    def _tell(self, text: str) -> None:
+        if self._log is not None:
+            self._log("error", text, None)
 
 
 def _end(pid: int) -> None:

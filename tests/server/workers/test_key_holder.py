@@ -101,6 +101,77 @@ def test_a_holder_that_is_killed_fails_what_waits_and_what_comes(tmp_path: Path,
     holder.close()
 
 
+def test_a_holder_that_was_killed_is_started_again(tmp_path: Path, reaped: list[int]) -> None:
+    make_key(tmp_path, "host")
+    reactor: Any = HandReactor()
+    log: list[str] = []
+    holder = KeyHolder()
+    (key,) = holder.load([str(tmp_path / "host")])
+    holder.attach(reactor, lambda level, text, error: log.append(f"{level}: {text}"))
+    first = holder.pid
+    os.kill(first, signal.SIGKILL)
+    reactor.until(lambda: log)
+    assert log == [f"error: the process {first} that holds the host keys has ended; it is started again"]
+    reactor.advance(key_holder.PAUSE)
+    assert holder.pid != first
+    got = outcome(key.sign(ALGORITHM, b"data"))
+    reactor.until(lambda: got)
+    key.public.verify(ALGORITHM, b"data", got[0])
+    os.kill(holder.pid, signal.SIGKILL)
+    reactor.until(lambda: len(log) == 2)
+    holder.close()
+    reactor.advance(key_holder.LONGEST_PAUSE)  # nobody is started for a server that has ended
+    assert len(log) == 2
+
+
+def test_one_that_does_not_find_the_same_keys_is_tried_again_later(tmp_path: Path, reaped: list[int]) -> None:
+    make_key(tmp_path, "host")
+    reactor: Any = HandReactor()
+    log: list[str] = []
+    holder = KeyHolder()
+    (key,) = holder.load([str(tmp_path / "host")])
+    holder.attach(reactor, lambda level, text, error: log.append(text))
+    (tmp_path / "host").rename(tmp_path / "away")
+    os.kill(holder.pid, signal.SIGKILL)
+    reactor.until(lambda: log)
+    reactor.advance(key_holder.PAUSE)
+    assert log[1:] == [
+        "the host keys are not there: the files have other keys than before: have the server read them again"
+    ]
+    (tmp_path / "away").rename(tmp_path / "host")
+    reactor.advance(2 * key_holder.PAUSE)
+    got = outcome(key.sign(ALGORITHM, b"data"))
+    reactor.until(lambda: got)
+    key.public.verify(ALGORITHM, b"data", got[0])
+    holder.close()
+
+
+def test_where_there_is_no_process_for_it_it_is_tried_again_later(
+    tmp_path: Path, reaped: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key(tmp_path, "host")
+    reactor: Any = HandReactor()
+    log: list[str] = []
+    holder = KeyHolder()
+    (key,) = holder.load([str(tmp_path / "host")])
+    holder.attach(reactor, lambda level, text, error: log.append(text))
+    os.kill(holder.pid, signal.SIGKILL)
+    reactor.until(lambda: log)
+
+    def none_left(*_: Any) -> int:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(key_holder, "fork", none_left)
+        reactor.advance(key_holder.PAUSE)
+    assert "Resource temporarily unavailable" in log[-1]
+    reactor.advance(2 * key_holder.PAUSE)
+    got = outcome(key.sign(ALGORITHM, b"data"))
+    reactor.until(lambda: got)
+    key.public.verify(ALGORITHM, b"data", got[0])
+    holder.close()
+
+
 def test_what_waits_fails_when_the_server_ends(tmp_path: Path, reaped: list[int]) -> None:
     make_key(tmp_path, "host")
     reactor: Any = HandReactor()
