@@ -246,7 +246,7 @@ class Interpreter:
             except BaseException as error:
                 return Ended(None, error)
             if isinstance(value, Coroutine):
-                ended = await self.awaited(guarded(value))
+                ended: Ended = await self.awaited(guarded(value))
             else:
                 ended = Ended(value, None)
             if show and isinstance(ended.value, str):

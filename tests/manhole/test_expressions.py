@@ -164,8 +164,8 @@ def namespace() -> dict[str, Any]:
         ("sorted([3, 1], reverse=True), min(1, 2), max([1, 5]), sum([1, 2], 3)", ([3, 1], 1, 5, 6)),
         ("getattr(trap, 'kept'), getattr(trap, 'x', 3), hasattr(trap, 'own')", ("slot", 3, True)),
         ("vars(trap), 'known' in vars(Strange), 'plain' in dir(trap)", ({"own": "own"}, True, True)),
-        ("int('12'), float('1.5'), str(12), str('a'), str(), bool([]), abs(-1)", (12, 1.5, "12", "a", "", False, 1)),
-        ("list('ab'), tuple([1]), set([1, 1]), dict([('a', 1)]), dict(d) == d, list(), set(), tuple(), dict()",
+        ("int('12'), float('1.5'), str(12), str('a'), str(), bool([]), abs(-1)", (12, 1.5, "12", "a", "", False, 1)),  # noqa: E501
+        ("list('ab'), tuple([1]), set([1, 1]), dict([('a', 1)]), dict(d) == d, list(), set(), tuple(), dict()",  # noqa: E501
          (["a", "b"], (1,), {1}, {"a": 1}, True, [], set(), (), {})),
         ("enumerate('a'), zip('a', 'b'), reversed([1, 2])", ([(0, "a")], [("a", "b")], [2, 1])),
         ("all([1, 0]), any([0, 1]), chr(97), ord('a'), hex(255), round(1.25, 1), round(2.5)",
@@ -173,7 +173,7 @@ def namespace() -> dict[str, Any]:
         ("callable(len), callable(1), repr('a'), range(3)[1], id(None) > 0", (True, False, "'a'", 1, True)),
         ("text.upper(), text.split(), ','.join(['a', 'b']), text.replace('e', 'E'), 'é'.encode('utf-8')",
          ("SOME TEXT", ["some", "text"], "a,b", "somE tExt", "é".encode())),
-        ("d.get('a'), d.get('z', 0), d.keys(), d['a'].index(2), d['a'].copy()", ([1, 2, 3], 0, ["a", "b"], 1, [1, 2, 3])),
+        ("d.get('a'), d.get('z', 0), d.keys(), d['a'].index(2), d['a'].copy()", ([1, 2, 3], 0, ["a", "b"], 1, [1, 2, 3])),  # noqa: E501
         ("now.year, now.isoformat()", (2026, "2026-05-06T07:08:00+00:00")),
         ("(5).bit_length(), {1}.union({2}), (1).real", (3, {1, 2}, 1)),
     ],
@@ -329,7 +329,7 @@ def test_a_name_that_hides_a_builtin_is_not_called() -> None:
 
 
 @pytest.mark.parametrize("source", ["nothing", "trap.nothing", "d['z']", "1 / 0", "1 +", "[1][5]", "int('x')",
-                                    "getattr(trap, 1)", "getattr(trap, 'nothing')", "module.nothing"])  # fmt: skip
+                                    "getattr(trap, 1)", "getattr(trap, 'nothing')", "module.nothing"])  # fmt: skip  # noqa: E501
 def test_an_error_of_the_person_is_the_error_that_python_has(source: str) -> None:
     with pytest.raises(
         (

@@ -23,7 +23,7 @@ from tests.manhole.talk import Talk, answers, run
 def test_inputs_run_in_one_namespace_and_their_values_are_shown_and_kept(engine: str, threaded: bool) -> None:
     names: dict[str, Any] = {}
     found = answers(
-        "x = 20 + 1", "x * 2", "_ + 1", "None", "_", "__", "_2", "for i in range(2):\n    print(i)\n", "'a'; 'b'",
+        "x = 20 + 1", "x * 2", "_ + 1", "None", "_", "__", "_2", "for i in range(2):\n    print(i)\n", "'a'; 'b'",  # noqa: E501
         "___", "   ", namespace=names, engine=engine, threaded=threaded,
     )  # fmt: skip
     assert found == ["", "42\n", "43\n", "", "43\n", "43\n", "42\n", "0\n1\n", "'b'\n", "43\n", ""]

@@ -49,7 +49,7 @@ def test_a_thread_belongs_to_the_session_that_started_it(threaded: bool) -> None
         source = (
             "import threading\n"
             "inner = lambda: print('inner')\n"
-            "def outer():\n    print('outer')\n    t = threading.Thread(target=inner)\n    t.start(); t.join()\n\n"
+            "def outer():\n    print('outer')\n    t = threading.Thread(target=inner)\n    t.start(); t.join()\n\n"  # noqa: E501
             "t = threading.Thread(target=outer)\nt.start(); t.join()\nprint('end')\n"
         )
         shown = await talk.say(source)
@@ -107,7 +107,7 @@ def test_the_stream_is_a_sessions_own_for_its_code() -> None:
         "sys.stdout.buffer.write(b'bytes\\xff\\n'); sys.stdout.buffer.flush()",
         "sys.stdout.write(5)",
         "sys.stdout.writelines(['a', 'b\\n'])",
-        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as s: print('kept')\n\ns.getvalue()",
+        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as s: print('kept')\n\ns.getvalue()",  # noqa: E501
     )
     assert found[1] == "('utf-8', False, None)\n"
     assert "UnsupportedOperation" in found[2]
