@@ -79,15 +79,20 @@ async def converse(
         start_new_session=True,
     )
     os.close(theirs)
+    ending = asyncio.ensure_future(session.ended.wait())
     try:
         if terminal:
             await asyncio.wait_for(greeted.wait(), LONG)
             os.write(ours, typed)
         else:
-            # curl 7 looks at its server only when it has something to send.
+            # curl 7 looks at its server only when it has something to send: type until it has looked.
             assert process.stdin is not None
-            process.stdin.write(typed)
-        await asyncio.wait_for(session.ended.wait(), LONG)
+            for _ in range(100):
+                process.stdin.write(typed)
+                done, _ = await asyncio.wait((ending,), timeout=LONG / 100)
+                if done:
+                    break
+        await asyncio.wait_for(ending, LONG)
         if process.stdin is not None:
             process.stdin.close()
         await asyncio.wait_for(process.wait(), LONG)
