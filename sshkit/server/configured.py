@@ -292,7 +292,28 @@ class UserTerms:
             forwards=forwards_of(options, account),
             channel_timeouts=options.channel_timeouts.value,
             unused_timeout=options.unused_connection_timeout.value,
+            announced_user_keys=self._announced(options),
         )
+
+    def _announced(self, options: "ServerOptions") -> tuple[str, ...] | None:
+        """Return the algorithms that some user may use, where Match blocks say something about them.
+
+        Who wants in is not known yet when clients are told, and old ones are told once only.
+        """
+        attribute = "pubkey_accepted_algorithms"
+        choices = [
+            setting for block in options.blocks for name, setting, _ in block.settings if name == attribute
+        ]
+        if not choices:
+            return None
+        announced = dict.fromkeys(self._algorithms(options).user_keys)
+        for setting in choices:
+            try:
+                text, _ = usable_list("PubkeyAcceptedAlgorithms", setting, known_names("user_keys"))
+                announced |= dict.fromkeys(SERVER_DEFAULT.edited(user_keys=text).user_keys)
+            except ConfigError as error:
+                self.report(setting, error.cause)
+        return tuple(announced)
 
     def _algorithms(self, options: "ServerOptions") -> Algorithms:
         algorithms = SERVER_DEFAULT

@@ -122,7 +122,7 @@ class ServerConnection:
     def make_layer(self) -> TransportLayer:
         """Return the transport layer."""
         server, settings = self.server, self.settings
-        return TransportLayer(
+        layer = TransportLayer(
             self,
             server.clock,
             server.random_bytes,
@@ -131,6 +131,8 @@ class ServerConnection:
             rekey_limits=settings.rekey_limits,
             identification=server.identification,
         )
+        layer.announced_keys = settings.announced_user_keys
+        return layer
 
     @property
     def user(self) -> str:

@@ -190,3 +190,20 @@ def test_passwords_that_nobody_has_asked_for_are_left_out_where_they_cannot_be_c
     options = read_server_config(None, (f"HostKey {key}",), None)
     assert Planner(options, own_account()).make().users.methods() == ("publickey",)
     assert "passwords cannot be checked" in options.notes[-1]
+
+
+def test_clients_are_told_of_the_keys_that_some_user_may_use(key: str, tmp_path: Path) -> None:
+    def announced(*lines: str) -> tuple[str, ...] | None:
+        path = tmp_path / "config"
+        path.write_text("".join(f"{line}\n" for line in (f"HostKey {key}", *lines)))
+        options = read_server_config(str(path), ())
+        return Planner(options, own_account()).make().settings.announced_user_keys
+
+    main = "PubkeyAcceptedAlgorithms ssh-ed25519"
+    assert announced(main) is None
+    assert announced(main, "Match user root", "X11Forwarding no") is None
+    for_one = announced(main, "Match user ann", "PubkeyAcceptedAlgorithms rsa-sha2-512,ssh-ed25519")
+    assert for_one == ("ssh-ed25519", "rsa-sha2-512")
+    more = announced(main, "Match user ann", "PubkeyAcceptedAlgorithms +ssh-ed448")
+    assert more is not None
+    assert {"ssh-ed25519", "ssh-ed448", "rsa-sha2-256-cert-v01@openssh.com"} <= set(more)

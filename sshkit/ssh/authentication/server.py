@@ -137,7 +137,9 @@ class ServerAuthentication:
         self._asked = 0  # questions of the keyboard-interactive round that is under way
         self._dialogue: ServerDialogue | None = None
         self.proof: Proof | None = None  #: the signature behind the question in work
-        self._told_keys = layer.algorithms.user_keys  # what the client knows that its user may use
+        self._told_keys = tuple(
+            layer.announced_keys or layer.algorithms.user_keys
+        )  # what the client knows that its user may use
         layer.set_phase(AWAIT_SERVICE, self)
 
     def service_requested(self, payload: memoryview) -> None:

@@ -343,9 +343,10 @@ def ext_info(layer: "TransportLayer", user_keys: "Sequence[str] | None" = None) 
         # A certificate's key signs under its plain name.
         from sshkit_keys.certificates import plain_name
 
+        if user_keys is None:
+            user_keys = layer.announced_keys or layer.algorithms.user_keys
         names = dict.fromkeys(
-            plain_name(name) if name.endswith(CERTIFICATE_SUFFIX) else name
-            for name in (layer.algorithms.user_keys if user_keys is None else user_keys)
+            plain_name(name) if name.endswith(CERTIFICATE_SUFFIX) else name for name in user_keys
         )
         extensions.insert(0, ("server-sig-algs", ",".join(names)))
     body = b"".join(wire.string(part) for extension in extensions for part in extension)

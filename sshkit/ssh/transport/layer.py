@@ -89,6 +89,7 @@ class TransportLayer(PacketReader):
         "_rekey_timer",
         "_throttled",
         "algorithms",
+        "announced_keys",
         "clock",
         "exchange",
         "host_key",
@@ -132,6 +133,8 @@ class TransportLayer(PacketReader):
         self.clock = clock
         self.random_bytes = random_bytes
         self.algorithms = algorithms
+        #: Server: the algorithms of keys that it speaks of before it knows who wants in; None: all that it takes.
+        self.announced_keys: Sequence[str] | None = None
         self.host_keys = host_keys
         self.rekey_limits = rekey_limits
         self.our_identification = identification
