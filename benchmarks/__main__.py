@@ -1,7 +1,7 @@
 """``make bench``: the table of docs/performance.md.
 
 ``python -m benchmarks [--rounds N] [--quick] [case ...]``; cases: bulk login exec mixed sftp forward
-start import keys idle workers storm.
+start import keys idle workers storm manhole.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from sshkit_keys import generate_private_key
 from sshkit_keys.key_files import write_private_key, write_public_key
 
-from benchmarks import forward, idle, imports, keys, sftp, start, workers
+from benchmarks import forward, idle, imports, keys, manhole, sftp, start, workers
 from benchmarks.measure import Case, Count, interleaved, median, run_case, server
 from benchmarks.peers import openssh
 
@@ -38,6 +38,7 @@ CASES = (
     "idle",
     "workers",
     "storm",
+    "manhole",
 )
 WITHOUT_CONCH = ["sshkit", "openssh", "asyncssh"]
 
@@ -81,6 +82,8 @@ def main() -> int:
             workers.show(folder, options.rounds)
         if "storm" in options.cases:
             workers.show_storm(folder)
+    if "manhole" in options.cases:
+        manhole.show(options.rounds)
     if "import" in options.cases:
         imports.show(options.rounds * 3)
     if "idle" in options.cases:

@@ -140,6 +140,5 @@ KNOWN: dict[tuple[str, str, str], str] = {
     ("10.0p1", "hostkey-agent", "server"): _SHA1,
     ("9.2p1", "keyscan", "server"): _SHA1,
     ("10.0p1", "keyscan", "server"): _SHA1,
-    ("9.2p1", "rekey", "server"): _FLOOR,
     ("10.0p1", "rekey", "server"): _FLOOR,
 }
