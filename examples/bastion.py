@@ -50,7 +50,7 @@ async def main(address: str, host_key: str, authorized_keys: str, client_key: st
         host_keys=[host_key],
         authorized_keys=[authorized_keys],
         forwards=make_policy(list(hosts)),
-        log=lambda level, text, error: print(text),  # noqa: T201 - its log is what it prints
+        log=lambda level, text, error: print(text),
     ) as server:
         await server.wait_closed()
 

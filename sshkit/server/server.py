@@ -53,7 +53,7 @@ class Settings(NamedTuple):
     forwards: ForwardPolicy | None = None  #: None: no forwards are served
     channel_timeouts: tuple[tuple[str, float], ...] = ()  #: patterns of channels' kinds; the first that fits
     unused_timeout: float = 0.0  #: seconds without a channel after which a client has to go
-    #: Algorithms of keys that clients are told of before they say who they are; None: those that they may use.
+    #: Algorithms of keys that clients hear of before they say who they are; None: those that they may use.
     announced_user_keys: tuple[str, ...] | None = None
     announce_keys: bool = True  #: clients are told of all host keys, and may ask for proof of them
 

@@ -133,7 +133,7 @@ class TransportLayer(PacketReader):
         self.clock = clock
         self.random_bytes = random_bytes
         self.algorithms = algorithms
-        #: Server: the algorithms of keys that it speaks of before it knows who wants in; None: all that it takes.
+        #: Server: algorithms of keys that it speaks of before it knows who wants in; None: all that it takes.
         self.announced_keys: Sequence[str] | None = None
         self.host_keys = host_keys
         self.rekey_limits = rekey_limits
