@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from sshkit_cli.server_dump import dumped, effective_lines
-from sshkit.server.own_files import config_path, make_own_key, own_folder
 from sshkit_cli.server_options import Options, UsageError, groups_of, parse
 from sshkit_keys import KeyPermissionsError, load_private_key, write_private_key
 
 from sshkit.config.parser import ConfigError
 from sshkit.config.sshd_config import read_server_config
 from sshkit.config.sshd_match import MatchFacts
+from sshkit.server.own_files import config_path, make_own_key, own_folder
 from sshkit.ssh.transport.identification import IDENTIFICATION
 
 
