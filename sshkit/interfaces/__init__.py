@@ -1,6 +1,14 @@
 """Every interface of sshkit, declared once: a typing.Protocol and, with `I` before it, its zope.interface."""
 
 from .clock import Clock, DelayedCall, IClock, IDelayedCall
+from .datagram import (
+    DatagramProtocol,
+    DatagramTransport,
+    IDatagramProtocol,
+    IDatagramTransport,
+    IMulticastTransport,
+    MulticastTransport,
+)
 from .derive import implementer, interface
 from .endpoint import ClientEndpoint, IClientEndpoint, IListener, IServerEndpoint, Listener, ServerEndpoint
 from .process import (
@@ -22,11 +30,13 @@ from .protocol import (
 )
 from .reactor import (
     IReactor,
+    IReactorDatagrams,
     IReactorDescriptors,
     IReactorLife,
     IReactorNetwork,
     IReactorProcesses,
     Reactor,
+    ReactorDatagrams,
     ReactorDescriptors,
     ReactorLife,
     ReactorNetwork,
@@ -40,17 +50,23 @@ __all__ = [
     "BufferedProtocol",
     "ClientEndpoint",
     "Clock",
+    "DatagramProtocol",
+    "DatagramTransport",
     "DelayedCall",
     "ExitStatus",
     "IBaseProtocol",
     "IBufferedProtocol",
     "IClientEndpoint",
     "IClock",
+    "IDatagramProtocol",
+    "IDatagramTransport",
     "IDelayedCall",
     "IListener",
+    "IMulticastTransport",
     "IProcessProtocol",
     "IProcessTransport",
     "IReactor",
+    "IReactorDatagrams",
     "IReactorDescriptors",
     "IReactorLife",
     "IReactorNetwork",
@@ -60,9 +76,11 @@ __all__ = [
     "IThreads",
     "ITransport",
     "Listener",
+    "MulticastTransport",
     "ProcessProtocol",
     "ProcessTransport",
     "Reactor",
+    "ReactorDatagrams",
     "ReactorDescriptors",
     "ReactorLife",
     "ReactorNetwork",

@@ -25,6 +25,9 @@ _T = TypeVar("_T")
 #: Seconds that connecting or resolving may take unless told otherwise.
 CONNECT_TIMEOUT = 30.0
 
+#: The largest datagram taken unless told otherwise; no UDP datagram over IP is larger.
+MAX_DATAGRAM = 65536
+
 #: Connections the kernel may queue for us; it cuts the number to its own limit.
 BACKLOG = 1024
 
@@ -87,6 +90,42 @@ class ReactorNetwork(Protocol):
         self, host: str, port: int, family: int = 0, *, timeout: float = CONNECT_TIMEOUT
     ) -> "Deferred[list[tuple[int, Any]]]":
         """Look `host` up: (family, socket address) pairs, best first.  Numeric hosts need no thread."""
+        ...
+
+
+class ReactorDatagrams(Protocol):
+    """Datagrams over UDP and UNIX sockets."""
+
+    def open_udp(
+        self,
+        factory: Callable[[], _P],
+        *,
+        local: tuple[str, int] | None = None,
+        remote: tuple[str, int] | None = None,
+        broadcast: bool = False,
+        reuse_port: bool = False,
+        max_size: int = MAX_DATAGRAM,
+    ) -> "Deferred[_P]":
+        """Open a UDP socket at `local`; with `remote` it sends there and takes only what comes from there.
+
+        Without `local` the system chooses the address, without `remote` too it is a port of 127.0.0.1.
+        Fires with the protocol after its `connection_made`; fails with ListenError or ConnectError.
+        """
+        ...
+
+    def open_unix_datagram(
+        self,
+        factory: Callable[[], _P],
+        path: str | bytes | None = None,
+        *,
+        remote: str | bytes | None = None,
+        mode: int | None = None,
+        max_size: int = MAX_DATAGRAM,
+    ) -> "Deferred[_P]":
+        """Open a UNIX datagram socket, at `path` (a name that begins with a NUL is abstract) or nameless.
+
+        The file is made with the permissions `mode` and removed when the socket closes.
+        """
         ...
 
 
@@ -187,11 +226,21 @@ class ReactorLife(Protocol):
         ...
 
 
-class Reactor(Clock, Threads, ReactorNetwork, ReactorDescriptors, ReactorProcesses, ReactorLife, Protocol):
+class Reactor(
+    Clock,
+    Threads,
+    ReactorNetwork,
+    ReactorDatagrams,
+    ReactorDescriptors,
+    ReactorProcesses,
+    ReactorLife,
+    Protocol,
+):
     """Everything an engine does."""
 
 
 IReactorNetwork = interface(ReactorNetwork)
+IReactorDatagrams = interface(ReactorDatagrams)
 IReactorDescriptors = interface(ReactorDescriptors)
 IReactorProcesses = interface(ReactorProcesses)
 IReactorLife = interface(ReactorLife)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sshkit.deferred import Deferred
 from sshkit.interfaces.process import ProcessProtocol, TerminalSize
-from sshkit.interfaces.reactor import BACKLOG, CONNECT_TIMEOUT
+from sshkit.interfaces.reactor import BACKLOG, CONNECT_TIMEOUT, MAX_DATAGRAM
 from sshkit.interfaces.threads import BLOCKING_TIMEOUT
 
 from .errors import ReactorClosed, ReactorError
@@ -244,6 +244,37 @@ class ReactorCore:
         from .listener import listen_unix
 
         return listen_unix(self, path, factory, mode, backlog)
+
+    def open_udp(
+        self,
+        factory: Callable[[], _P],
+        *,
+        local: tuple[str, int] | None = None,
+        remote: tuple[str, int] | None = None,
+        broadcast: bool = False,
+        reuse_port: bool = False,
+        max_size: int = MAX_DATAGRAM,
+    ) -> Deferred[_P]:
+        """Open a UDP socket."""
+        self.check_open()
+        from .datagrams import open_udp
+
+        return open_udp(self, factory, local, remote, broadcast, reuse_port, max_size)
+
+    def open_unix_datagram(
+        self,
+        factory: Callable[[], _P],
+        path: str | bytes | None = None,
+        *,
+        remote: str | bytes | None = None,
+        mode: int | None = None,
+        max_size: int = MAX_DATAGRAM,
+    ) -> Deferred[_P]:
+        """Open a UNIX datagram socket."""
+        self.check_open()
+        from .datagrams import open_unix_datagram
+
+        return open_unix_datagram(self, factory, path, remote, mode, max_size)
 
     def resolve(
         self, host: str, port: int, family: int = 0, *, timeout: float = CONNECT_TIMEOUT

@@ -37,5 +37,9 @@ class ListenError(SSHKitError, OSError):
     """An address cannot be listened at."""
 
 
+class MulticastError(SSHKitError, OSError):
+    """A group cannot be joined or left, or datagrams cannot be sent to groups as asked."""
+
+
 class SpawnError(SSHKitError, OSError):
     """A program could not be started."""

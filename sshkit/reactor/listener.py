@@ -20,6 +20,7 @@ from sshkit.interfaces.reactor import CONNECT_TIMEOUT
 from .errors import ListenError
 from .pollers import READ
 from .resolver import Addresses, resolve
+from .socket_files import SocketFile, check_path, is_abstract, remove_socket_file, socket_file
 from .text import shown, shown_address, shown_error
 from .transports.tcp import StreamTransport
 
@@ -107,14 +108,14 @@ class Listener:
         reactor: "ReactorCore",
         socks: list[socket.socket],
         factory: Callable[[], Any],
-        unlink: tuple[str | bytes, int, int] | None = None,
+        unlink: SocketFile | None = None,
     ) -> None:
         self._reactor = reactor
         self._factory = factory
         self._acceptors = [Acceptor(self, sock) for sock in socks]
         self._paused = False
         self._exhausted_timer: Any = None
-        self._unlink = unlink  # path, device and inode of a socket file of ours
+        self._unlink = unlink
         self.addresses: tuple[Any, ...] = tuple(sock.getsockname() for sock in socks)
         self._listen(READ)
 
@@ -191,14 +192,7 @@ class Listener:
         if self._exhausted_timer is not None:
             self._exhausted_timer.cancel()
         unlink, self._unlink = self._unlink, None
-        if unlink is not None:
-            path, device, inode = unlink
-            try:
-                status = os.stat(path, follow_symlinks=False)
-                if (status.st_dev, status.st_ino) == (device, inode):  # not another's that took the name
-                    os.unlink(path)
-            except OSError:
-                pass
+        remove_socket_file(unlink)
 
 
 def listen_tcp(
@@ -273,18 +267,16 @@ def listen_unix(
 ) -> Deferred[Listener]:
     """Listen at a UNIX socket; an existing file is an error, whatever it is."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    abstract = path[:1] in ("\0", b"\0")
     try:
+        check_path(path)
+        abstract = is_abstract(path)
         sock.setblocking(False)
         if mode is not None and not abstract:
             os.fchmod(sock.fileno(), mode)  # Linux makes the file with it: there is no moment with more
         sock.bind(path)
-        unlink = None
-        if not abstract:
-            status = os.stat(path, follow_symlinks=False)
-            unlink = (path, status.st_dev, status.st_ino)
-            if mode is not None:
-                os.chmod(path, mode)
+        unlink = socket_file(path)
+        if mode is not None and not abstract:
+            os.chmod(path, mode)
         sock.listen(backlog)
     except (OSError, ValueError) as error:
         sock.close()
