@@ -12,6 +12,7 @@ from codecs import getincrementaldecoder
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from sshkit.deferred import CancelledError, Deferred, ensure_deferred
@@ -32,6 +33,7 @@ READ = 16 * 1024  #: bytes of keys that are taken at a time
 MAX_KEYS = 64 * 1024  #: key presses that wait for a program that takes none; then input stops (R24)
 TRUE_COLOUR = ("truecolor", "24bit")  #: values of COLORTERM
 
+_numbers = count(1)
 #: Whether what runs belongs to a session; each session has a context of its own.
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
@@ -153,6 +155,8 @@ def _prompt_toolkit_ends(session: "Session") -> Any:
     from prompt_toolkit.output.color_depth import ColorDepth
     from prompt_toolkit.output.vt100 import Vt100_Output
 
+    number = next(_numbers)  # never used again: keys typed ahead are kept by it
+
     class SessionInput(Input):
         """Keys of one session."""
 
@@ -170,7 +174,7 @@ def _prompt_toolkit_ends(session: "Session") -> Any:
             raise NotImplementedError("a session has no descriptor")
 
         def typeahead_hash(self) -> str:
-            return f"sshkit-session-{id(self)}"
+            return f"sshkit-session-{number}"
 
         def read_keys(self) -> "list[KeyPress]":
             pressed = self._pressed[:]

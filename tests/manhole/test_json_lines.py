@@ -97,6 +97,28 @@ def test_completions_and_documents_do_not_wait_for_what_runs() -> None:
     assert tooled({"app": App(), "asyncio": asyncio}, test) == []
 
 
+def test_a_flood_of_output_waits_for_the_client() -> None:
+    async def test(tool: Tool) -> None:
+        tool.say(id=1, run="for number in range(5000): print('x' * 99)")
+        size = 0
+        while "output" in (answer := await tool.hear()):
+            size += len(answer["output"])
+        assert answer["ok"] is True
+        assert size == 500_000
+
+    assert tooled({}, test, threaded=True) == []
+
+
+def test_a_value_whose_repr_does_not_return_is_an_error() -> None:
+    async def test(tool: Tool) -> None:
+        tool.say(id=1, run="class A:\n    def __repr__(self): raise KeyboardInterrupt\nA()")
+        assert (await tool.hear())["error"]["type"] == "KeyboardInterrupt"
+        tool.say(id=2, run="float('nan'), 1j")
+        assert "value" not in await tool.hear()
+
+    assert tooled({}, test) == []
+
+
 def test_exit_ends_the_session_with_its_status() -> None:
     async def test(tool: Tool) -> None:
         tool.say(id=1, run="exit(4)")

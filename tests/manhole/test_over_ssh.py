@@ -318,6 +318,38 @@ def test_a_setting_that_there_is_not_is_told_with_those_that_there_are() -> None
         manhole.serve({}, users=sshkit.Users(), authorized_keys=[KEY.public], host_key=HOST_KEY)
 
 
+def test_a_port_that_is_taken_fails_with_its_name_and_a_wrong_access_with_its_type() -> None:
+    async def test(door: Any, connection: Visitor) -> None:
+        assert repr(door) == f"<Manhole at ('127.0.0.1', {door.port}), 0 sessions>"
+        with pytest.raises(sshkit.ListenError, match=str(door.port)):
+            await manhole.serve({}, port=door.port, authorized_keys=[KEY.public], host_key=HOST_KEY)
+        opening = manhole.serve({}, authorized_keys=[KEY.public], host_key=HOST_KEY)
+        if not opening.called:
+            opening.cancel()
+        wrong = await connection.run("1")
+        assert wrong.exit_status == 1
+
+    logged = opened({}, test, access=lambda person: "full")
+    assert "an Access is needed, not str" in logged[0]
+
+
+def test_a_value_that_cannot_be_shown_is_an_error_of_its_own() -> None:
+    async def test(door: Any, connection: Visitor) -> None:
+        shown = await connection.run("class A:\n    def __repr__(self): raise KeyboardInterrupt\nA()")
+        assert shown.exit_status == 1
+        assert "cannot be shown" in shown.stderr
+
+    assert opened({}, test) == []
+
+
+def test_a_flood_of_output_waits_for_the_client() -> None:
+    async def test(door: Any, connection: Visitor) -> None:
+        result = await connection.run("for number in range(20000): print('x' * 99)")
+        assert len(result.stdout) == 2_000_000
+
+    assert opened({}, test, threaded=True) == []
+
+
 def test_importing_it_loads_nothing_of_a_console() -> None:
     code = (
         "import sys, sshkit.manhole; sshkit.manhole.serve; sshkit.manhole.start;"

@@ -116,6 +116,28 @@ def test_a_unix_socket_asks_for_no_password(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_the_console_follows_the_window_and_says_its_colours() -> None:
+    async def test(door: Any, client: Client) -> None:
+        client.say(AGREED + b"secret\r\0")
+        await client.until(b"In [1]")
+        client.say(bytes((IAC, SB, 31, 0, 60, 0, 20, IAC, SE)))
+        client.say(b"import prompt_toolkit.application as a; a.get_app().output.get_size().columns\r\0")
+        await client.until(b"60")
+
+    with_client(test, password="secret")
+
+
+def test_a_client_that_goes_while_it_logs_in_leaves_nothing_behind() -> None:
+    async def test(door: Any, client: Client) -> None:
+        client.say(AGREED)
+        await client.until(b"password: ")
+        client.sock.close()
+        while door.server.open:
+            await asyncio.sleep(0)
+
+    with_client(test, password="secret")
+
+
 def test_closing_the_manhole_ends_its_sessions() -> None:
     async def test(door: Any, client: Client) -> None:
         client.say(AGREED)
