@@ -121,8 +121,8 @@ def test_the_console_follows_the_window_and_says_its_colours() -> None:
         client.say(AGREED + b"secret\r\0")
         await client.until(b"In [1]")
         client.say(bytes((IAC, SB, 31, 0, 60, 0, 20, IAC, SE)))
-        client.say(b"import prompt_toolkit.application as a; a.get_app().output.get_size().columns\r\0")
-        await client.until(b"60")
+        client.say(b"a" * 100)
+        await client.until(b"\x1b[59C")  # where the line is broken now
 
     with_client(test, password="secret")
 
