@@ -211,7 +211,7 @@ class TLSServerOptions(_Immutable):
                         return protocol
                 names = ", ".join(shown(name) for name in theirs[:10])
                 raise NoCommonProtocol(
-                    f"no application protocol in common: the client has {names}; here is {', '.join(self.alpn)}"
+                    f"no application protocol in common: the client has {names}, we {', '.join(self.alpn)}"
                 )
 
             context.set_alpn_select_callback(choose)
