@@ -31,7 +31,7 @@ MAX_LOGGED = 2000  #: bytes of one logged piece of a command's standard error
 
 
 class StreamChannel(ChannelTransport):
-    """The transport of a protocol that takes bytes or lends a buffer; introduces it when `begin` is called."""
+    """The transport of a protocol that takes bytes or lends a buffer; introduced by `begin`."""
 
     __slots__ = ("_ended_by", "_over", "_reading")
 
@@ -162,7 +162,7 @@ class SSHClientEndpoint(ClientPlace):
 def client(arguments: Arguments, reactor: "Reactor | None") -> SSHClientEndpoint:
     """Read ``ssh:[USER@]HOST[:PORT][:identity=FILE][:known_hosts=FILE][:jump=HOST][:config=yes]:WHAT``.
 
-    WHAT is the rest as it stands: a command, or ``->HOST:PORT``.  Files and hosts with colons need backslashes.
+    WHAT is the rest as it stands: a command, or ``->HOST:PORT``.
     """
     begin = len(arguments.kind) + 1
     destination = arguments.take("user@host")
@@ -183,7 +183,8 @@ def client(arguments: Arguments, reactor: "Reactor | None") -> SSHClientEndpoint
     if "identity" in options:
         options["identities"] = [options.pop("identity")]
     if "config" in options:
-        options["config"] = options["config"] in ("yes", "1", "true") or options["config"]
+        words = {"yes": True, "no": False}
+        options["config"] = words.get(options["config"], options["config"])  # or a file
     what, position = arguments.rest("a command, or ->host:port")
     to: tuple[str, int] | None = None
     if what.startswith(ARROW):

@@ -1,7 +1,7 @@
 """SOCKS 5 from the client's side: where to go, in; bytes for the proxy, out (RFC 1928, RFC 1929).
 
-Called by the socks5 endpoint.  `SocksClient.start` gives the first bytes; `feed` takes what the proxy says and
-gives the next, until `granted`.  Names are sent as names: the proxy looks them up.
+Called by the socks5 endpoint.  `SocksClient.start` gives the first bytes; `feed` takes what the proxy says
+and gives the next, until `granted`.  Names are sent as names: the proxy looks them up.
 """
 
 from ipaddress import ip_address

@@ -79,6 +79,9 @@ class Arguments:
                     char = "\\" + char
             elif char == "=" and not name and value.isidentifier():
                 name, value, char = value, "", ""
+                end = text.find("]", at) if text.startswith("[", at + 1) else -1
+                if end > 0:
+                    value, at = text[at + 1 : end + 1], end
             value += char
             at += 1
         return Piece(name, value, begin), at + 1

@@ -134,7 +134,7 @@ def _directions(fd: int) -> tuple[int | None, int | None]:
 
 
 def stream_socket(fd: int, *, listening: bool) -> "socket.socket":
-    """Return the socket of a descriptor; EndpointError unless it is a stream that listens, or one that does not."""
+    """Return the socket of a descriptor; EndpointError unless it is a stream, `listening` or not."""
     import socket
 
     if not stat.S_ISSOCK(_kind(fd)):

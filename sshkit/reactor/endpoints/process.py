@@ -27,6 +27,8 @@ _SIGHUP = 1
 _SIGKILL = 9
 #: Seconds that a program may run on when its input has ended, before SIGHUP; and again before SIGKILL.
 PATIENCE = 10.0
+#: Seconds that standard error is waited for after the end; a child of the program may hold it open.
+LAST_WORDS = 1.0
 #: Characters of one logged piece of standard error.
 MAX_LOGGED = 2000
 
@@ -44,11 +46,13 @@ class ProcessStream:
         "_command",
         "_error",
         "_open",
+        "_ours",
         "_process",
         "_protocol",
         "_reactor",
         "_status",
         "_timer",
+        "_words_open",
     )
 
     copies_on_write = True
@@ -60,6 +64,8 @@ class ProcessStream:
         self._process: ProcessTransport | None = None
         self._closing = False
         self._open = True  # its output
+        self._words_open = True  # its standard error
+        self._ours = False  # the end came from this side: a status says nothing then
         self._error: BaseException | None = None
         self._status: ExitStatus | None = None
         self._timer: Any = None
@@ -93,6 +99,8 @@ class ProcessStream:
     def output_closed(self, descriptor: int) -> None:
         """Standard output has ended: the protocol decides whether input goes on."""
         if descriptor != 1:
+            self._words_open = False
+            self._finish_perhaps()
             return
         self._open = False
         if not self._closing:
@@ -121,15 +129,23 @@ class ProcessStream:
             self._timer.cancel()
         if self._closing and self._process is not None:
             self._process.close()
-            self._open = False
+            self._open = self._words_open = False
+        elif self._words_open:
+            self._timer = self._reactor.call_later(LAST_WORDS, self._enough)
+        self._finish_perhaps()
+
+    def _enough(self) -> None:
+        self._words_open = False
         self._finish_perhaps()
 
     def _finish_perhaps(self) -> None:
-        if self._status is None or self._open or self._protocol is None:
+        if self._status is None or self._open or self._words_open or self._protocol is None:
             return
+        if self._timer is not None:
+            self._timer.cancel()
         error = self._error
         status = self._status
-        if error is None and not self._closing_cleanly(status):
+        if error is None and not self._ours and (status.code or status.signal):
             how = f"signal {status.signal}" if status.signal is not None else f"status {status.code}"
             error = ProcessEnded(f"{self._command} ended with {how}")
         protocol, self._protocol = self._protocol, None
@@ -141,9 +157,6 @@ class ProcessStream:
             protocol.connection_lost(error)
         except Exception as fault:
             self._reactor.report(f"connection_lost of {type(protocol).__name__} failed", fault)
-
-    def _closing_cleanly(self, status: ExitStatus) -> bool:
-        return status.code == 0 or (status.code is None and status.signal is None) or self._timer is not None
 
     # -- as the protocol's transport --------------------------------------------------------------
 
@@ -171,6 +184,7 @@ class ProcessStream:
         if self._closing or process is None:
             return
         self._closing = True
+        self._ours = self._open
         process.write_eof()
         process.resume_reading(1)  # nobody looks, but a program that is stuck writing would never end
         if self._status is None:
@@ -178,18 +192,17 @@ class ProcessStream:
 
     def _impatient(self, number: int) -> None:
         if self._process is not None:
+            self._ours = True
             self._process.send_signal(number)
             self._timer = self._reactor.call_later(PATIENCE, self._impatient, _SIGKILL)
 
     def abort(self) -> None:
         """Kill it."""
-        self._closing = True
+        self._closing = self._ours = True
         if self._process is not None:
             self._process.send_signal(_SIGKILL)
             self._process.close()
-            if self._timer is None:
-                self._timer = self._reactor.call_later(0.0, _nothing)
-        self._open = False
+        self._open = self._words_open = False
         self._reactor.call_soon(self._finish_perhaps)
 
     def is_closing(self) -> bool:
@@ -230,10 +243,6 @@ class ProcessStream:
     def get_protocol(self) -> Any:
         """Return the present protocol, None after the end."""
         return self._protocol
-
-
-def _nothing() -> None:
-    """The end was ours: whatever the status is, it is not the program's fault."""
 
 
 class ProcessClient(ClientPlace):
