@@ -152,7 +152,7 @@ class Metrics:
         )
         self.key_exchanges = Counter(
             "sshkit_key_exchanges_total",
-            "Key exchanges that were completed, by algorithm.",
+            "First key exchanges of connections that have ended, by algorithm.",
             {"algorithm": tuple(key_exchanges)[:MAX_VALUES]},
         )
         self._series: list[Counter | Gauge] = [

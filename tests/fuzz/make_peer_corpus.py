@@ -311,7 +311,10 @@ def monitor() -> Seeds:
     signed = worker.KeyQuestion(
         key, "ssh-ed25519", True, string(b"ssh-ed25519") + string(bytes(64)), key
     ).encode()
-    failed, ended = worker.Failed(1, "user", "none", "why").encode(), worker.Ended(2, "crash").encode()
+    failed, ended = (
+        worker.Failed(1, "user", "none", "why").encode(),
+        worker.Ended(2, "crash", 1, 2, "").encode(),
+    )
     yield (
         "signed",
         b"\0" + joined(b"\x0f", sign, prepare, worker.Ask(3, 1, "publickey", signed).encode(), failed, ended),

@@ -16,6 +16,7 @@ from sshkit.ssh.messages.record import (
     String,
     Text,
     UInt32,
+    UInt64,
     message,
     record,
 )
@@ -107,6 +108,9 @@ class Ended(Message):
 
     connection: UInt32
     cause: Text  #: "", or what it is punished for
+    received: UInt64  #: bytes, of the packets
+    sent: UInt64
+    key_exchange: Text  #: "" where there was none
 
 
 @message(16)

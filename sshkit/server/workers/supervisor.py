@@ -167,6 +167,10 @@ class Worker(LoginOwner):
         message = messages.Ended.decode(data)
         login = self.logins.pop(message.connection, None)
         if login is not None:
+            self.supervisor.metrics.traffic.add(message.received, "in")
+            self.supervisor.metrics.traffic.add(message.sent, "out")
+            if message.key_exchange:
+                self.supervisor.metrics.key_exchanges.add(1, message.key_exchange)
             self.supervisor.connection_ended(login, message.cause)
 
     def _ended(self, error: BaseException) -> None:
@@ -214,7 +218,8 @@ class Supervisor:
             settings.max_startups, settings.max_startups_per_source, os.urandom, settings.source_blocks
         )
         self.penalties = penalties_of(plan, reactor, log)
-        self.metrics = Metrics()
+        methods = settings.algorithms.key_exchanges
+        self.metrics = Metrics(key_exchanges=[method.name for method in methods])
         self._records = LoginRecords()
         self.gave_up = False  #: a connection ended before its login
         self._drops = DropLog(reactor, log, settings.max_startups.start)

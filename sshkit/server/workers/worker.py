@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sshkit.server.configured import Plan
     from sshkit.ssh.authentication.verdicts import Grant
     from sshkit.ssh.messages.record import Message
+    from sshkit.ssh.transport.layer import TransportLayer
 
 #: Makes a question of its number and the connection's.
 Question = Callable[[int, int], "Message"]
@@ -96,7 +97,7 @@ class WorkerConnection(ServerConnection):
         for request in self._asked:
             self.server.forget(request)
         cause = "" if self.grant is not None else _punished(self, error)
-        self.tell(messages.Ended(self.number, cause))
+        self.tell(_ended(self.number, cause, self.layer))
         super().transport_lost(error)
 
     def ask(self, question: Question) -> "Deferred[tuple[messages.Answer, list[int]]]":
@@ -176,7 +177,7 @@ class LinkedServer(Server):
     def _serve(self, number: int, fds: list[int]) -> None:
         if not fds:
             self.log("error", "no descriptor is left for another connection")
-            self.tell(messages.Ended(number, ""))
+            self.tell(messages.Ended(number, "", 0, 0, ""))
             return
         arrival: Any = Arrival(self, lambda: self.make_connection(number))
         if self._proxies != "no":
@@ -302,8 +303,14 @@ class OwnServer(LinkedServer):
     def connection_ended(self, connection: ServerConnection, error: BaseException) -> None:
         assert isinstance(connection, OwnConnection)
         cause = "" if connection.grant is not None else _punished(connection, error)
-        self.tell(messages.Ended(connection.number, cause))
+        self.tell(_ended(connection.number, cause, connection.layer))
         super().connection_ended(connection, error)
+
+
+def _ended(number: int, cause: str, layer: "TransportLayer") -> messages.Ended:
+    negotiated = layer.negotiated
+    method = "" if negotiated is None else negotiated.key_exchange.name
+    return messages.Ended(number, cause, layer.bytes_received, layer.writer.bytes_sent, method)
 
 
 def run_worker(sock: socket.socket, plan: "Plan", log: Any, account: "Account | None") -> int:

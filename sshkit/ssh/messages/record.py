@@ -16,6 +16,7 @@ from sshkit.ssh.errors import LocalProtocolError
 Byte = Annotated[int, WireReader.byte, wire.byte]
 Boolean = Annotated[bool, WireReader.boolean, wire.boolean]
 UInt32 = Annotated[int, WireReader.uint32, wire.uint32]
+UInt64 = Annotated[int, WireReader.uint64, wire.uint64]
 String = Annotated[bytes, WireReader.string, wire.string]
 Text = Annotated[str, WireReader.text, wire.string]
 MPInt = Annotated[int, WireReader.mpint, wire.mpint]

@@ -82,6 +82,20 @@ def test_the_death_of_a_worker_ends_its_connections_only_and_a_new_one_serves(ma
     assert "has ended (the other process has gone) and is started again" in world.log.text
 
 
+def test_what_workers_count_is_told_of_the_whole_server(make: Make) -> None:
+    world = make("Workers 2", "KexAlgorithms curve25519-sha256")
+
+    async def test(world: World) -> None:
+        async with world.connect() as connection:
+            assert (await connection.run("echo in")).stdout == b"in\n"
+        metrics = world.supervisor.metrics
+        await world.until(lambda: metrics.traffic.value("in") > 0)
+        assert metrics.traffic.value("out") > 500
+        assert metrics.key_exchanges.value("curve25519-sha256") == 1
+
+    world.run(test)
+
+
 def test_a_worker_that_dies_at_once_is_started_with_growing_pauses(make: Make) -> None:
     world = make("Workers 1")
     pauses: list[float] = []
@@ -184,7 +198,7 @@ def test_messages_about_connections_that_have_ended_mean_nothing(make: Make) -> 
             messages.Prepare(1, 99, "root", b""),
             messages.Ask(1, 99, "none", b""),
             messages.Failed(99, "root", "none", ""),
-            messages.Ended(99, "crash"),
+            messages.Ended(99, "crash", 0, 0, ""),
         ):
             with open(os.devnull, "rb") as file:
                 server._link.send(message.encode(), (file.fileno(),))  # nobody wants it: it is closed
