@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from sshkit.deferred import Deferred
+from sshkit.server.metrics import Metrics
 from sshkit.server.server import Settings
 from sshkit.server.users import Users
 from sshkit.server.workers.monitor import MonitoredLogin
@@ -50,6 +51,7 @@ class Monitor:
 
     def __init__(self) -> None:
         self.started = 0
+        self.metrics = Metrics()
 
     def log(self, level: str, text: str, error: BaseException | None = None) -> None:
         assert text.isprintable(), repr(text)
