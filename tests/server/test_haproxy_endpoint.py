@@ -6,7 +6,6 @@ import pytest
 
 import sshkit
 from sshkit.deferred import Deferred
-from sshkit.reactor.current import current
 from sshkit.reactor.endpoints import client_from_string, server_from_string
 
 
@@ -55,9 +54,7 @@ def test_a_connection_without_a_header_ends_and_is_logged(
     options: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        listener = await server_from_string(f"haproxy:{options}tcp:0:interface=127.0.0.1", current()).listen(
-            End
-        )
+        listener = await server_from_string(f"haproxy:{options}tcp:0:interface=127.0.0.1").listen(End)
         client = await client_from_string(f"tcp:127.0.0.1:{listener.address[1]}").connect(End)
         client.transport.write(b"GET / HTTP/1.1\r\n")
         await client.lost

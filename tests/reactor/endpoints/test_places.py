@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from zope.interface.verify import verifyObject
+
 from sshkit.interfaces.endpoint import IListener
 from sshkit.reactor import ConnectError, ConnectTimeout
 from sshkit.reactor.endpoints import EndpointError, client_from_string, server_from_string
@@ -149,7 +149,8 @@ def test_a_process_is_talked_with(run: Run) -> None:
         assert transport.get_extra_info("peername") == "cat"
         assert transport.get_extra_info("pid") == transport.get_extra_info("process").pid
         assert transport.get_extra_info("socket", 7) == 7
-        assert transport.can_write_eof() and not transport.is_closing()
+        assert transport.can_write_eof()
+        assert not transport.is_closing()
         transport.set_write_buffer_limits(1000)
         transport.pause_reading()
         transport.writelines([b"by", b"e"])

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from zope.interface.verify import verifyObject
+
 from sshkit.interfaces.endpoint import IClientEndpoint, IServerEndpoint
 from sshkit.reactor.endpoints import EndpointError, client_from_string, server_from_string
 from sshkit.reactor.endpoints.arguments import Arguments
