@@ -59,7 +59,7 @@ class PublicRecords:
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection = connection
-        self._error: SSL.Error | None = None  # found behind data; the next read raises it
+        self._error: tuple[Any, ...] | None = None  # found behind data; the next read raises it
 
     def put(self, data: Writable) -> None:
         """Take encrypted bytes of the peer's."""
@@ -68,7 +68,7 @@ class PublicRecords:
     def read_into(self, view: memoryview) -> int:
         """Decrypt into `view`; return how many bytes, 0 for none yet, or ENDED.  Raises SSL.Error."""
         if self._error is not None:
-            raise self._error
+            raise SSL.Error(*self._error)
         size = 0
         try:
             while size < len(view):
@@ -78,7 +78,7 @@ class PublicRecords:
         except SSL.ZeroReturnError:
             return size or ENDED
         except SSL.Error as error:
-            self._error = error
+            self._error = error.args
             if not size:
                 raise
         return size
@@ -112,7 +112,7 @@ class DirectRecords:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._error: SSL.Error | None = None  # found behind data; the next read raises it
+        self._error: tuple[Any, ...] | None = None  # found behind data; the next read raises it
         self._ssl = connection._ssl
         self._into = connection._into_ssl
         self._from = connection._from_ssl
@@ -124,31 +124,37 @@ class DirectRecords:
     def read_into(self, view: memoryview) -> int:
         """Decrypt into `view`; return how many bytes, 0 for none yet, or ENDED.  Raises SSL.Error."""
         if self._error is not None:
-            raise self._error
+            raise SSL.Error(*self._error)
         read = _lib.SSL_read
         ssl = self._ssl
         start = _ffi.from_buffer(view)
         room = len(view)
         size = 0
         _lib.ERR_clear_error()
-        while size < room:
-            got = read(ssl, start + size, room - size)
-            if got > 0:
-                size += got
-                continue
-            code = _lib.SSL_get_error(ssl, got)
-            if code == _lib.SSL_ERROR_WANT_READ:
+        try:
+            while size < room:
+                got = read(ssl, start + size, room - size)
+                if got > 0:
+                    size += got
+                    continue
+                code = _lib.SSL_get_error(ssl, got)
+                if code == _lib.SSL_ERROR_ZERO_RETURN:
+                    return size or ENDED
+                if code != _lib.SSL_ERROR_WANT_READ:
+                    self._failed(got, size)
                 break
-            if code == _lib.SSL_ERROR_ZERO_RETURN:
-                return size or ENDED
-            try:
-                self._connection._raise_ssl_error(ssl, got)
-            except SSL.Error as error:
-                self._error = error
-                if not size:
-                    raise
-            break
+        finally:
+            start = None  # a traceback that is kept must not keep the buffer locked
         return size
+
+    def _failed(self, got: int, size: int) -> None:
+        """Raise what OpenSSL found, or keep it for the next read if there is data before it."""
+        try:
+            self._connection._raise_ssl_error(self._ssl, got)
+        except SSL.Error as error:
+            self._error = error.args
+            if not size:
+                raise
 
     def write(self, data: Writable) -> None:
         """Encrypt at most CHUNK bytes, not none."""
