@@ -328,13 +328,12 @@ class DatagramTransport:
         self.get_extra_info("sockname")
         reactor.forget(self._fd, self)
         self.closing_socket()
+        sock.close()  # first, so that the protocol may open another one at the same address
         protocol, self._protocol = self._protocol, None
         try:
             protocol.connection_lost(self._error)
         except Exception as error:
             reactor.report(f"connection_lost of {type(protocol).__name__} failed", error)
-        finally:
-            sock.close()
 
     def closing_socket(self) -> None:
         """Give back what else belongs to the socket."""
