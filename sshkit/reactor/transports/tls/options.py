@@ -166,6 +166,7 @@ class TLSServerOptions(_Immutable):
         """
         if require_client and client_trust is None:
             raise TLSConfigurationError("require_client needs client_trust: whose certificates are good?")
+        _alpn_bytes(alpn)
         source: Pair | ReloadingCertificate
         if isinstance(certificate, ReloadingCertificate):
             source = certificate

@@ -286,7 +286,7 @@ class SendingLayer:
         return self._protocol
 
     def __repr__(self) -> str:
-        return f"<TLSLayer {self._state.name.lower()} on {self._below!r}>"
+        return f"<{type(self).__name__} {self._state.name.lower()} on {self._below!r}>"
 
 
 def _alpn(connection: SSL.Connection) -> str | None:
