@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
 
 from sshkit.reactor.tls import (
     ReloadingCertificate,
@@ -206,7 +207,12 @@ def test_a_renewed_certificate_is_shown_without_a_restart(
     write_pair(tmp_path, "live", B)
     looks: list[Any] = []
     real = os.stat
-    monkeypatch.setattr(os, "stat", lambda path, **more: looks.append(path) or real(path, **more))
+
+    def look(path: Any, **more: Any) -> Any:
+        looks.append(path)
+        return real(path, **more)
+
+    monkeypatch.setattr(os, "stat", look)
     assert shown_to("a.example", server) == A[0]  # it looks once a second at most
     assert not [path for path in looks if "live" in str(path)]
     clock.now += 1
@@ -230,6 +236,6 @@ def test_a_certificate_that_openssl_does_not_take_is_refused(monkeypatch: pytest
     def refuse(self: Any, key: Any) -> None:
         raise TypeError("not this kind of key")
 
-    monkeypatch.setattr(options_module.SSL.Context, "use_privatekey", refuse)
+    monkeypatch.setattr(SSL.Context, "use_privatekey", refuse)
     with pytest.raises(TLSConfigurationError, match="not this kind of key"):
         TLSServerOptions(CERTIFICATE, KEY)
