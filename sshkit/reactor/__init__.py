@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .errors import (
         ConnectError,
         ConnectTimeout,
+        FileSendError,
         ListenError,
         MulticastError,
         ReactorClosed,
@@ -25,6 +26,7 @@ __all__ = [
     "ENGINES",
     "ConnectError",
     "ConnectTimeout",
+    "FileSendError",
     "ListenError",
     "MulticastError",
     "ReactorClosed",

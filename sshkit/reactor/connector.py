@@ -16,7 +16,7 @@ from .errors import ConnectError, ConnectTimeout
 from .pollers import WRITE
 from .resolver import Addresses, resolve
 from .text import shown, shown_address, shown_error
-from .transports.tcp import StreamTransport
+from .transports.tcp import stream_transport
 
 if TYPE_CHECKING:
     from .core import ReactorCore
@@ -171,7 +171,7 @@ class Race:
             self.result.errback(error)
             return
         try:
-            StreamTransport(self._reactor, attempt.sock, protocol, attempt.address).start()
+            stream_transport(self._reactor, attempt.sock, protocol, attempt.address).start()
         except Exception as error:
             self.result.errback(error)
             return

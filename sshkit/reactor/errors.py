@@ -37,6 +37,10 @@ class ListenError(SSHKitError, OSError):
     """An address cannot be listened at."""
 
 
+class FileSendError(SSHKitError, OSError):
+    """A file could not be sent as far as it was promised."""
+
+
 class MulticastError(SSHKitError, OSError):
     """A group cannot be joined or left, or datagrams cannot be sent to groups as asked."""
 

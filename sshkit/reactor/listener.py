@@ -22,7 +22,7 @@ from .pollers import READ
 from .resolver import Addresses, resolve
 from .socket_files import SocketFile, check_path, is_abstract, remove_socket_file, socket_file
 from .text import shown, shown_address, shown_error
-from .transports.tcp import StreamTransport
+from .transports.tcp import stream_transport
 
 if TYPE_CHECKING:
     from .core import ReactorCore
@@ -148,7 +148,7 @@ class Listener:
             self._reactor.report("the protocol factory of a listener failed", error)
             return
         try:
-            StreamTransport(self._reactor, sock, protocol, address).start()
+            stream_transport(self._reactor, sock, protocol, address).start()
         except Exception as error:
             self._reactor.report(f"connection_made of {type(protocol).__name__} failed", error)
 

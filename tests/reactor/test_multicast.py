@@ -4,6 +4,7 @@ import errno
 import socket
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -180,7 +181,7 @@ def test_what_cannot_be_joined_is_named_with_the_cause(run: Run) -> None:
         text = f"cannot join the group {FOUR} of nobody\\x1b: nobody\\x1b is not an IPv4 address"
         assert refused(lambda: four.join_group(FOUR, source="nobody\x1b")) == text
         for where in ("no-such", 9999, "198.51.100.7", -1, "a\0b"):
-            assert "there is no interface" in refused(lambda where=where: four.join_group(FOUR, where))
+            assert "there is no interface" in refused(partial(four.join_group, FOUR, where))
         assert "there is no interface" in refused(lambda: six.join_group(SIX, "2001:db8::7"))
         assert "0 to 255" in refused(lambda: four.set_multicast(hops=256))
         assert "there is no interface" in refused(lambda: four.set_multicast(interface="no-such"))

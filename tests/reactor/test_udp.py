@@ -92,7 +92,7 @@ def test_a_connected_socket_takes_only_what_its_peer_sends(run: Run) -> None:
         client.transport.sendto(b"too", server.address)
         await client.has_received(2)
         assert client.data == [b"mine", b"too"]
-        with pytest.raises(ValueError, match="sends to .* only, not to"):
+        with pytest.raises(ValueError, match=r"sends to .* only, not to"):
             client.transport.sendto(b"x", stranger.address)
         with pytest.raises(ValueError, match="not connected: sendto needs an address"):
             server.transport.sendto(b"x")
@@ -408,7 +408,7 @@ def test_what_cannot_be_opened_is_named_with_the_address(run: Run) -> None:
             await reactor.open_udp(Datagrams, local=one.address)
         with pytest.raises(ListenError, match=r"cannot open UDP at \[2001:db8::1\]:7: "):
             await reactor.open_udp(Datagrams, local=("2001:db8::1", 7))
-        with pytest.raises(ConnectError, match="cannot send UDP to 255.255.255.255:9: Permission denied"):
+        with pytest.raises(ConnectError, match=r"cannot send UDP to 255.255.255.255:9: Permission denied"):
             await reactor.open_udp(Datagrams, remote=("255.255.255.255", 9))
         first = await reactor.open_udp(Datagrams, reuse_port=True)
         await reactor.open_udp(Datagrams, local=first.address, reuse_port=True)

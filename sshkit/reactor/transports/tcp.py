@@ -9,6 +9,7 @@ import errno
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 from struct import pack
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,8 @@ from sshkit.interfaces.transport import ITransport, Writable
 from ..pollers import READ, WRITE
 
 if TYPE_CHECKING:
+    from sshkit.deferred import Deferred
+
     from ..core import ReactorCore
 
 _P = TypeVar("_P")
@@ -37,6 +40,22 @@ BUFFERS_A_SEND = 256
 RESET = pack("ii", 1, 0)
 
 _NO_DATA_YET = (BlockingIOError, InterruptedError)
+
+
+class Special:
+    """Something to send that is not plain data, in its turn among what is."""
+
+    __slots__ = ()
+
+    def send(self, sock: socket.socket) -> bool:
+        """Send something, without waiting; True when all has left.  An OSError breaks the connection."""
+        raise NotImplementedError
+
+    def finished(self) -> None:
+        """All has left."""
+
+    def dropped(self, error: BaseException) -> None:
+        """The connection has ended first."""
 
 
 @implementer(ITransport)
@@ -63,6 +82,7 @@ class StreamTransport:
         "_reading",
         "_socket",
         "_sockname",
+        "_special",
         "interest",
     )
 
@@ -85,7 +105,8 @@ class StreamTransport:
         self._buffered = hasattr(protocol, "get_buffer")
         self._peername = peername
         self._sockname: Any = None
-        self._out: deque[bytes | memoryview] | None = None  # what waits, when something does
+        self._out: deque[Any] | None = None  # what waits, when something does: bytes, views, Specials
+        self._special = 0  # how many of these are Specials
         self._out_size = 0
         self._high = HIGH_MARK
         self._low = LOW_MARK
@@ -251,6 +272,9 @@ class StreamTransport:
         out = self._out
         if out is None:
             return
+        if self._special:
+            self._send_specials(out)
+            return
         try:
             if len(out) == 1:
                 sent = self._socket.send(out[0])
@@ -269,6 +293,12 @@ class StreamTransport:
                 break
             sent -= len(first)
             out.popleft()
+        self._sent(out)
+
+    def _sent(self, out: deque[Any]) -> None:
+        """Something of what waited has left."""
+        if self._out is not out:  # the connection broke meanwhile
+            return
         if not out:
             self._out = None
             self._reactor.set_interest(self._fd, self, self.interest & ~WRITE)
@@ -279,6 +309,64 @@ class StreamTransport:
                 self._finish_soon()
             elif self._eof_wanted:
                 self._shut_down()
+
+    def _send_specials(self, out: deque[Any]) -> None:
+        """Send what waits, of which something is not plain data: one after the other."""
+        try:
+            for _ in range(READS_A_TURN):
+                if not out:
+                    break
+                first = out[0]
+                if isinstance(first, Special):
+                    if first.send(self._socket):
+                        out.popleft()
+                        self._special -= 1
+                        first.finished()
+                    if self._out is not out:
+                        return
+                else:
+                    sent = self._socket.send(first)
+                    self._out_size -= sent
+                    if sent < len(first):
+                        out[0] = memoryview(first)[sent:]
+                    else:
+                        out.popleft()
+        except _NO_DATA_YET:
+            pass
+        except OSError as error:
+            self._write_failed(error)
+            return
+        self._sent(out)
+
+    def send_in_turn(self, special: "Special") -> None:
+        """Queue what is not plain data, behind what waits and before what is written later."""
+        if self._mute:
+            special.dropped(self._error or ConnectionAbortedError("the connection is closing"))
+            return
+        if self._out is None:
+            self._out = deque()
+            self._reactor.set_interest(self._fd, self, self.interest | WRITE)
+        self._out.append(special)
+        self._special += 1
+
+    def take_back(self, special: "Special") -> None:
+        """Send nothing more of `special`."""
+        out = self._out
+        if out is not None and special in out:
+            out.remove(special)
+            self._special -= 1
+            self._sent(out)
+
+    def send_file(self, file: Any, offset: int = 0, count: int | None = None) -> "Deferred[int]":
+        """Send `count` bytes of `file` (None: up to its present end) in turn with what is written.
+
+        The kernel copies where it can.  Fires with the number of bytes once they are handed to the kernel;
+        fails with FileSendError when the file turns out shorter, and with the connection's error when that
+        ends.  Cancelling stops where it is.  `file` must stay open until then.
+        """
+        from .file_sending import send_file
+
+        return send_file(self, file, offset, count)
 
     def _pause_protocol(self) -> None:
         if not self._protocol_paused:
@@ -355,9 +443,9 @@ class StreamTransport:
 
     def _write_failed(self, error: OSError) -> None:
         """Stop sending.  What the peer sent before it went is still read: it may say why."""
-        self._drop_out()
         self._mute = True
         self._error = error
+        self._drop_out()
         if not (self._reading and error.errno in (errno.EPIPE, errno.ECONNRESET)):
             self._finish_soon()
 
@@ -374,10 +462,28 @@ class StreamTransport:
         self.abort()
 
     def _drop_out(self) -> None:
-        if self._out is not None:
+        out = self._out
+        if out is not None:
             self._out = None
             self._out_size = 0
             self._reactor.set_interest(self._fd, self, self.interest & ~WRITE)
+            if self._special:
+                error = self._error or ConnectionAbortedError("the connection was closed")
+                for special in self._specials_of(out):
+                    self._reactor.call_soon(partial(special.dropped, error))
+
+    def _specials_of(self, out: deque[Any]) -> "list[Special]":
+        self._special = 0
+        return [special for special in out if isinstance(special, Special)]
+
+    def _drop_specials(self, error: BaseException) -> None:
+        """Tell those whose turn never comes; the reactor closes, so it must be now."""
+        if self._special and self._out is not None:
+            for special in self._specials_of(self._out):
+                try:
+                    special.dropped(error)
+                except Exception as fault:
+                    self._reactor.report("the end of a write failed", fault)
 
     def _finish_soon(self) -> None:
         """Have `_finish` called, never inside a call of the protocol's."""
@@ -423,12 +529,17 @@ class StreamTransport:
         if self._error is None:
             self._error = error
         self._finishing = self._closing = self._mute = True
+        self._drop_specials(error)
         self._finish()
 
     # -- the rest ---------------------------------------------------------------------------------
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return "peername", "sockname" or "socket"."""
+        """Return "peername", "sockname", "socket", or "peercred" of a UNIX socket (pid, uid, gid)."""
+        if name == "peercred":
+            from .credentials import peer_credentials
+
+            return peer_credentials(self._socket) or default
         try:
             if name == "peername":
                 if self._peername is None:
@@ -470,5 +581,16 @@ def marks(high: int | None, low: int | None) -> tuple[int, int]:
 def adopt(reactor: "ReactorCore", sock: socket.socket, factory: Callable[[], _P]) -> _P:
     """Make a transport of a connected socket for a new protocol."""
     protocol = factory()
-    StreamTransport(reactor, sock, protocol).start()
+    stream_transport(reactor, sock, protocol).start()
     return protocol
+
+
+def stream_transport(
+    reactor: "ReactorCore", sock: socket.socket, protocol: Any, peername: Any = None
+) -> StreamTransport:
+    """Return the transport for a connected socket: of a UNIX socket, the one that passes descriptors."""
+    if sock.family == socket.AF_UNIX:
+        from .unix import UnixTransport
+
+        return UnixTransport(reactor, sock, protocol, peername)
+    return StreamTransport(reactor, sock, protocol, peername)
