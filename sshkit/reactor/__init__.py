@@ -14,28 +14,39 @@ if TYPE_CHECKING:
         FileSendError,
         ListenError,
         MulticastError,
+        ProcessError,
+        ProcessFailed,
+        ProcessTimeout,
         ReactorClosed,
         ReactorError,
         ResolveError,
         ResolveTimeout,
         SpawnError,
+        TooMuchOutput,
     )
     from .running import run
+    from .running_programs import Completed, run_process
 
 __all__ = [
     "ENGINES",
+    "Completed",
     "ConnectError",
     "ConnectTimeout",
     "FileSendError",
     "ListenError",
     "MulticastError",
+    "ProcessError",
+    "ProcessFailed",
+    "ProcessTimeout",
     "ReactorClosed",
     "ReactorError",
     "ResolveError",
     "ResolveTimeout",
     "SpawnError",
+    "TooMuchOutput",
     "new_reactor",
     "run",
+    "run_process",
 ]
 
 
@@ -45,6 +56,8 @@ def __getattr__(name: str) -> Any:
     module: Any
     if name in ("ENGINES", "new_reactor"):
         from . import engines as module
+    elif name in ("Completed", "run_process"):
+        from . import running_programs as module
     elif name == "run":
         from .running import run
 

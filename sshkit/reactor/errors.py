@@ -1,6 +1,7 @@
 """What can go wrong below the protocols: connecting, listening, resolving, running, spawning."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sshkit_keys.errors import SSHKitError
 
@@ -47,3 +48,23 @@ class MulticastError(SSHKitError, OSError):
 
 class SpawnError(SSHKitError, OSError):
     """A program could not be started."""
+
+
+class ProcessError(SSHKitError):
+    """A program did not do what was asked of it."""
+
+
+class ProcessFailed(ProcessError):
+    """A program ended with another status than 0; `completed` has its status and output."""
+
+    def __init__(self, message: str, completed: Any) -> None:
+        super().__init__(message)
+        self.completed = completed
+
+
+class ProcessTimeout(ProcessError, TimeoutError):
+    """A program took too long, and was ended."""
+
+
+class TooMuchOutput(ProcessError):
+    """A program wrote more than is taken, and was ended."""

@@ -11,12 +11,12 @@ import ctypes
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from errno import EACCES, ENOENT, ENOTDIR
+from errno import EACCES, EAGAIN, ENOENT, ENOTDIR
 from functools import cache
 from typing import Any
 
 from .errors import SpawnError
-from .text import shown
+from .text import shown, shown_error
 
 #: Larger than posix_spawn_file_actions_t, posix_spawnattr_t and sigset_t of any C library (336 in glibc).
 OPAQUE_SIZE = 1024
@@ -71,9 +71,18 @@ def spawn(
         where = shown(program)
         if directory is not None and error.errno in (ENOENT, ENOTDIR, EACCES) and not _enterable(directory):
             where += f" in the directory {shown(directory)}"
-        failure = SpawnError(f"cannot start {where}: {error.strerror}")
+        failure = SpawnError(f"cannot start {where}: {_cause(error, program)}")
         failure.errno = error.errno
         raise failure from error
+
+
+def _cause(error: OSError, program: bytes) -> str:
+    """Return why a program did not start, in words of its own where the system's mislead."""
+    if error.errno == EAGAIN:
+        return "too many processes or threads run already"
+    if error.errno == ENOENT and b"/" in program and os.path.isfile(program):
+        return "its interpreter, which its first line or its format names, does not exist"
+    return shown_error(error)
 
 
 def _enterable(directory: bytes) -> bool:

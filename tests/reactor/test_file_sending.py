@@ -174,7 +174,7 @@ def test_a_transport_without_the_call_is_written_to_with_back_pressure(path: Pat
 
     async def main() -> None:
         client, server = Recorder(), Recorder()
-        connect_in_memory(client, server, reactor)
+        reactor.pairs.append(connect_in_memory(client, server, reactor))
         assert not hasattr(client.transport, "send_file")
         with path.open("rb") as file:
             assert await send_file(client.transport, file) == len(DATA)

@@ -34,9 +34,8 @@ class FileReader:
         self.offset = offset
         self.sent = 0
         self.descriptor = plain_descriptor(file)
-        if self.descriptor is not None:
-            if count is None:
-                count = max(os.fstat(self.descriptor).st_size - offset, 0)
+        if self.descriptor is not None and count is None:
+            count = max(os.fstat(self.descriptor).st_size - offset, 0)
         self.count = count
 
     @property
