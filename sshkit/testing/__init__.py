@@ -4,12 +4,19 @@
 """
 
 from sshkit.testing.clock import MemoryClock
+from sshkit.testing.datagrams import MemoryDatagrams
+from sshkit.testing.faults import Line
+from sshkit.testing.host import Answer, MemoryHost
 from sshkit.testing.reactor import Deadlock, MemoryReactor
 from sshkit.testing.transport import MemoryPair, MemoryTransport, connect_in_memory
 
 __all__ = [
+    "Answer",
     "Deadlock",
+    "Line",
     "MemoryClock",
+    "MemoryDatagrams",
+    "MemoryHost",
     "MemoryPair",
     "MemoryReactor",
     "MemoryTransport",

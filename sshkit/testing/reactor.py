@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from sshkit.deferred import Deferred, Failure, ensure_deferred, fail, maybe_deferred, succeed
 from sshkit.reactor.errors import ConnectError, ListenError
 from sshkit.testing.clock import MemoryClock
+from sshkit.testing.faults import PLAIN, Line
 from sshkit.testing.transport import MemoryPair, connect_in_memory
 
 T = TypeVar("T")
@@ -52,10 +53,11 @@ class MemoryReactor(MemoryClock):
     be told of each new one before a byte of it has moved.
     """
 
-    __slots__ = ("_client_port", "listeners", "on_connect", "pairs")
+    __slots__ = ("_client_port", "line", "listeners", "on_connect", "pairs")
 
-    def __init__(self) -> None:
+    def __init__(self, *, line: Line = PLAIN) -> None:
         super().__init__()
+        self.line = line  #: what lies between the ends of every connection made from now on
         self.listeners: dict[int, MemoryListener] = {}
         self.pairs: list[MemoryPair] = []
         self.on_connect: Callable[[MemoryPair], object] | None = None
@@ -84,6 +86,7 @@ class MemoryReactor(MemoryClock):
             client_address=local_address or ("127.0.0.1", self._client_port),
             server_address=listener.address,
         )
+        pair.line = self.line
         self.pairs.append(pair)
         if self.on_connect is not None:
             self.on_connect(pair)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sshkit.interfaces import ITransport, Writable, implementer
 from sshkit.testing.clock import MemoryClock
+from sshkit.testing.faults import PLAIN, Line, Way
 
 HIGH_WATER = 64 * 1024  #: bytes in flight from which on the writing protocol is paused
 MAX_TURNS = 100_000  #: more turns than this in one `settle` means that both ends go round in circles
@@ -115,10 +116,28 @@ class MemoryTransport:
             del self.outgoing[:taken]  # which an abort inside may have emptied
             if self.aborted:
                 break
+        self._resume()
+        return wanted - left
+
+    def leave(self, size: int) -> bytes:
+        """Take bytes from what was written: they are on their way now."""
+        data = bytes(self.outgoing[:size])
+        del self.outgoing[:size]
+        self._resume()
+        return data
+
+    def arrive(self, data: bytes) -> int:
+        """Give bytes that were on their way to the peer's protocol, as far as it reads; return how many."""
+        peer = self.peer
+        taken = 0
+        while peer is not None and taken < len(data) and not peer.reading_paused and not self.aborted:
+            taken += len(data) - taken if peer.closed else peer.take(data[taken:])
+        return len(data) if self.aborted else taken
+
+    def _resume(self) -> None:
         if self._writing_paused and len(self.outgoing) <= self._low and not self.lost:
             self._writing_paused = False
             self._protocol.resume_writing()
-        return wanted - left
 
     def take(self, data: bytes) -> int:
         """Give bytes that arrived to the protocol; return how many it took at once."""
@@ -164,23 +183,53 @@ class MemoryTransport:
 class MemoryPair:
     """Both ends, and the turns that move bytes between them."""
 
-    __slots__ = ("chop", "client", "clock", "server")
+    __slots__ = ("_arrived", "_line", "_ways", "chop", "client", "clock", "server")
 
     def __init__(self, client: MemoryTransport, server: MemoryTransport, clock: MemoryClock) -> None:
         self.client = client
         self.server = server
         self.clock = clock
         self.chop: Callable[[], int] | None = None  #: gives the size of the next piece; None: all there is
+        self._line = PLAIN
+        self._ways: tuple[Way, Way] | None = None
+        self._arrived = 0  # bytes of the client's
+
+    @property
+    def line(self) -> Line:
+        """What lies between the ends; may be set before bytes move."""
+        return self._line
+
+    @line.setter
+    def line(self, line: Line) -> None:
+        self._line = line
+        self._ways = None if line.is_plain else (Way(line, self.clock), Way(line, self.clock))
 
     def pump(self) -> bool:
         """Move what is in flight once, in both directions; tell whether anything moved."""
         moved = self.clock.turn()
-        for end in (self.client, self.server):
-            size = self.chop() if self.chop is not None else None
-            moved = bool(end.deliver(size)) or moved
-        for end in (self.client, self.server):
-            moved = end.finish() or moved
+        for index, end in enumerate((self.client, self.server)):
+            moved = bool(self._deliver(index, end)) or moved
+        for index, end in enumerate((self.client, self.server)):
+            if self._ways is None or not self._ways[index].flying or end.aborted:
+                moved = end.finish() or moved
         return moved
+
+    def _deliver(self, index: int, end: MemoryTransport) -> int:
+        limit = self._line.cut_after if end is self.client else None
+        if self._ways is not None:
+            arrived = self._ways[index].move(end)
+        else:
+            size = self.chop() if self.chop is not None else None
+            if limit is not None:
+                left = max(limit - self._arrived, 0)
+                size = left if size is None else min(size, left)
+            arrived = end.deliver(size)
+        if limit is not None:
+            self._arrived += arrived
+            if self._arrived >= limit and not end.lost:
+                self.cut()
+                return 1
+        return arrived
 
     def settle(self) -> None:
         """Pump until nothing moves any more."""

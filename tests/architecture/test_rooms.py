@@ -34,6 +34,7 @@ LEVELS = {
     "sshkit.server": 4,
     "sshkit.blocking": 5,
     "sshkit.fsspec_plugin": 5,
+    "sshkit.pytest_plugin": 7,
     "sshkit.manhole": 5,
     "sshkit.syncing": 5,
     "sshkit.testing": 6,

@@ -297,6 +297,7 @@ SCENES: dict[str, tuple[Callable[[Stage, Block], None], str]] = {
     "docs/sharing.md:1": (inside, "answer to uptime\n"),
     "docs/ssh_config.md:1": (with_config, "127.0.0.1 2222 ann\n"),
     "docs/testing.md:1": (its_test, ""),
+    "docs/testing.md:2": (whole, "hello\n"),
 }
 
 
