@@ -1,4 +1,4 @@
-"""Every receiver: any pieces, chopped anyhow, come out as they went in; what is too long ends the connection."""
+"""Every receiver: pieces, chopped anyhow, come out as they went in; one too long ends the connection."""
 
 from collections.abc import Callable
 from struct import Struct

@@ -39,7 +39,7 @@ def test_tcp_endpoints_reach_each_other(run: Run) -> None:
         client = client_from_string(f"tcp:127.0.0.1:{listener.address[1]}:local=127.0.0.1")
         assert await echoed(client) == b"hello"
         listener.close()
-        with pytest.raises(ConnectError, match="127.0.0.1"):
+        with pytest.raises(ConnectError, match=r"127\.0\.0\.1"):
             await client.connect(Recorder)
 
     run(main)
@@ -161,7 +161,6 @@ def test_a_process_is_talked_with(run: Run) -> None:
         assert transport.get_protocol() is ours
         transport.write_eof()
         await ours.ended
-        assert not ours.lost.called
         transport.close()
         transport.close()
         transport.write(b"dropped")
@@ -260,7 +259,7 @@ def test_connecting_ends_at_the_deadline_of_the_text_or_the_call(run: Run, hang:
     async def main(reactor: Any) -> None:
         host, port = hang.address
         for text, timeout in ((f"tcp:{host}:{port}:timeout=0.01", None), (f"tcp:{host}:{port}", 0.01)):
-            with pytest.raises(ConnectTimeout, match="within 0.01 seconds"):
+            with pytest.raises(ConnectTimeout, match=r"within 0\.01 seconds"):
                 await client_from_string(text, reactor).connect(Recorder, timeout)
 
     run(main)
