@@ -3,10 +3,18 @@
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
 from zope.interface.verify import verifyObject
 
 from sshkit.interfaces import ITransport
-from sshkit.reactor.tls import TLSClientOptions, TLSServerOptions, TLSTruncated, wrap_client, wrap_server
+from sshkit.reactor.tls import (
+    TLSBroken,
+    TLSClientOptions,
+    TLSServerOptions,
+    TLSTruncated,
+    wrap_client,
+    wrap_server,
+)
 from sshkit.reactor.transports.tls import layer as layer_module
 from sshkit.reactor.transports.tls import records
 from sshkit.reactor.transports.tls.sending import CLOSE_TIMEOUT
@@ -395,3 +403,81 @@ def test_a_pause_from_below_during_the_handshake_is_told_after_it() -> None:
     ends.client_layer.resume_writing()
     assert ends.client.events == ["made", "pause", "resume"]
     ends.client_layer.buffer_updated(0)
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_a_forged_record_is_an_error_after_the_sound_ones_and_at_once() -> None:
+    for sound in (b"sound", b""):
+        ends = Joined()
+        ends.client.transport.write(sound)
+        ends.client.transport.write(b"forged")
+        ends.pair.client.outgoing[-1] ^= 1
+        ends.settle()
+        assert ends.server.received == sound
+        assert isinstance(end_of(ends.server), TLSBroken)
+
+
+def test_a_writer_that_is_cut_off_in_the_middle_stops() -> None:
+    class Cutting(Recorder):
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            ends.client_layer.connection_lost(ConnectionResetError("cut"))
+
+    ends = Joined(client_protocol=Cutting)
+    ends.client.transport.write(bytes(400_000))
+    assert isinstance(end_of(ends.client), ConnectionResetError)
+    ends.client_layer._flush()
+    ends.client_layer.resume_writing()
+    ends.client_layer.pause_writing()
+    ends.client_layer.data_received(b"late")
+    ends.client_layer.abort()
+    assert ends.client_layer.eof_received() is False
+
+
+def test_what_openssl_does_not_encrypt_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any, data: bytes) -> None:
+        raise SSL.Error([("", "", "no more")])
+
+    ends = Joined()
+    monkeypatch.setattr(records.DirectRecords, "write", refuse)
+    monkeypatch.setattr(SSL.Connection, "shutdown", refuse_shutdown)
+    ends.client.transport.write(b"x")
+    ends.server.transport.write_eof()
+    ends.settle()
+    assert isinstance(end_of(ends.client), TLSBroken)
+
+
+def refuse_shutdown(self: Any) -> bool:
+    raise SSL.Error([])
+
+
+def test_our_end_after_the_peers_closes() -> None:
+    ends = Joined(client_protocol=HalfOpen, server_protocol=HalfOpen)
+    ends.client.transport.write_eof()
+    ends.settle()
+    ends.server.transport.pause_reading()
+    ends.server.transport.write_eof()
+    ends.settle()
+    assert (end_of(ends.client), end_of(ends.server)) == (None, None)
+
+
+def test_a_peer_that_half_closes_below_after_its_close_notify_still_hears_us() -> None:
+    ends = Joined(client_protocol=HalfOpen, server_protocol=HalfOpen)
+    ends.client.transport.write_eof()
+    ends.pair.client.write_eof()
+    ends.settle()
+    ends.server.transport.write(b"answer")
+    ends.settle()
+    assert ends.client.received == b"answer"
+    ends.server.transport.close()
+    ends.settle()
+    assert end_of(ends.server) is None
+
+
+def test_the_documented_way_serves_where_pyopenssl_has_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection: Any = Joined().client_layer._connection
+    assert isinstance(records.records_of(connection), records.DirectRecords)
+    monkeypatch.setattr(records, "_lib", None)
+    public = records.records_of(connection)
+    assert isinstance(public, records.PublicRecords)
+    assert public.resumed() is False

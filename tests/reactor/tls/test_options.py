@@ -10,6 +10,7 @@ import pytest
 from OpenSSL import SSL
 
 from sshkit.reactor.tls import (
+    ClientCertificateMissing,
     ReloadingCertificate,
     TLSClientOptions,
     TLSConfigurationError,
@@ -67,6 +68,45 @@ def test_a_name_may_ask_for_a_client_certificate_that_others_do_not() -> None:
     taken = Joined(TLSClientOptions("a.example", trust=TRUST, certificate=mine, alpn=("irc",)), server)
     assert taken.server.transport.get_extra_info("peercert") == mine[0]
     assert taken.client.transport.get_extra_info("alpn") == "irc"
+
+
+@pytest.mark.parametrize("by_function", [False, True])
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_a_session_of_one_name_opens_no_other_that_wants_a_certificate(
+    by_function: bool, version: str
+) -> None:
+    """What a malicious client gets that resumes at the guarded name: a handshake in full."""
+    table = {"a.example": TLSServerOptions(*A, client_trust=TRUST, require_client=True)}
+    server = TLSServerOptions(
+        CERTIFICATE, KEY, sni=(lambda name: table.get(name or "")) if by_function else table
+    )
+    client = TLSClientOptions(verify=False)
+    if version == "TLSv1.2":
+        client._context.set_max_proto_version(options_module._VERSIONS[version])
+    object.__setattr__(client, "hostname", "box.example")
+    ends = Joined(client, server)
+    ends.server.transport.write(b"a ticket, if any")
+    ends.settle()
+    ends.client.transport.close()
+    ends.settle()
+    for session in tuple(client._sessions.values()):
+        client._sessions["a.example"] = session
+    object.__setattr__(client, "hostname", "a.example")
+    again = Joined(client, server)
+    assert isinstance(again.server_error, ClientCertificateMissing)
+    assert again.server.events == []
+
+
+def test_names_without_client_certificates_resume_their_sessions() -> None:
+    client = TLSClientOptions("a.example", trust=TRUST)
+    server = TLSServerOptions(CERTIFICATE, KEY, sni={"a.example": TLSServerOptions(*A)})
+    for wanted in (False, True):
+        ends = Joined(client, server)
+        ends.server.transport.write(b"the tickets come along")
+        ends.settle()
+        assert ends.client.transport.get_extra_info("session_reused") is wanted
+        ends.client.transport.close()
+        ends.settle()
 
 
 def test_a_chooser_that_fails_ends_the_handshake_and_shows_nothing() -> None:

@@ -136,12 +136,13 @@ class TLSClientOptions(_Immutable):
 class TLSServerOptions(_Immutable):
     """How a server speaks TLS."""
 
-    __slots__ = ("_cache", "_choose", "_source", "_trust", "alpn", "minimum", "require_client")
+    __slots__ = ("_cache", "_choose", "_resumable", "_source", "_trust", "alpn", "minimum", "require_client")
     alpn: tuple[str, ...]
     minimum: str
     require_client: bool
     _cache: list[Any]
     _choose: Chooser | None
+    _resumable: bool
     _source: "Pair | ReloadingCertificate"
     _trust: Trust
 
@@ -175,6 +176,12 @@ class TLSServerOptions(_Immutable):
         self._set(
             _cache=[None, None],
             _choose=_by_name(sni) if isinstance(sni, Mapping) else sni,
+            _resumable=sni is None
+            or (
+                isinstance(sni, Mapping)
+                and client_trust is None
+                and all(options._trust is None for options in sni.values())
+            ),
             _source=source,
             _trust=client_trust,
             alpn=tuple(alpn),
@@ -199,6 +206,11 @@ class TLSServerOptions(_Immutable):
         _show(context, pair)
         # Sessions of another service that shares a ticket key by chance are not ours.
         context.set_session_id(hashlib.sha256(repr((self.alpn, self.require_client)).encode()).digest())
+        if not self._resumable:
+            # OpenSSL resumes before it asks for the options of a name, so a session of a name that wants no
+            # client certificate could be taken for one of a name that does.
+            context.set_options(SSL.OP_NO_TICKET)
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         if self._trust is not None:
             for authority in _trust(context, self._trust):
                 context.add_client_ca(authority)
