@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -309,6 +310,28 @@ def test_pythons_ssl_is_a_server_for_us(version: ssl.TLSVersion, tmp_path: Path)
         server.close()
 
     asyncio.run(main())
+
+
+def test_tls_runs_over_unix_sockets_and_pipes(run: Run, tmp_path: Path) -> None:
+    async def main(reactor: Any) -> None:
+        path = str(tmp_path / "socket")
+        listener = await reactor.listen_unix(path, lambda: wrap_server(Echo(), SERVER))
+        layer = await reactor.connect_unix(path, lambda: wrap_client(Recorder(), CLIENT))
+        clients = [await layer.handshake]
+        to_server, from_client = os.pipe()
+        to_client, from_server = os.pipe()
+        reactor.open_pipes(wrap_server(Echo(), SERVER), to_server, from_server)
+        layer = wrap_client(Recorder(), CLIENT)
+        reactor.open_pipes(layer, to_client, from_client)
+        clients.append(await layer.handshake)
+        for client in clients:
+            client.transport.write(BULK)
+            assert await client.bytes_received(len(BULK)) == BULK
+            client.transport.close()
+            assert await client.lost is None
+        listener.close()
+
+    run(main)
 
 
 def test_an_ssh_server_is_named_where_tls_was_expected(run: Run) -> None:
