@@ -4,6 +4,7 @@ Engines add a loop: `polling` (native, direct) and `engines.guest`.  The service
 their own, loaded on first use, so that a command loads what it uses.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -45,6 +46,9 @@ class ReactorCore:
 
     #: The engine's name in the table.
     name: str
+
+    #: In a forked child: this reactor is the parent's, until `forked` says that it goes on here.
+    of_parent = False
 
     def __init__(self) -> None:
         self.pollables: dict[int, Pollable] = {}
@@ -309,6 +313,9 @@ class ReactorCore:
     def forked(self) -> None:
         """Go on in a child process that has just been forked: the threads are the parent's."""
         self._thread_pool = None
+        files = sys.modules.get("sshkit.reactor.socket_files")
+        if files is not None:
+            files.inherit()
 
     def defer_to_thread(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> Deferred[_T]:
         """Run `function` in a thread of the pool."""

@@ -88,7 +88,8 @@ class LivingReactor(ServingReactor):
         if self._thread is not None:
             raise ReactorError("the reactor runs already; await, or use call_from_thread")
         thread = get_ident()
-        if thread in running_reactors:
+        outer = running_reactors.get(thread)
+        if outer is not None and not outer.of_parent:
             raise ReactorError("another reactor runs in this thread; await, or run in a thread of its own")
         if running_asyncio_loop() is not None:
             raise ReactorError("an asyncio loop runs in this thread; await, or run in a thread of its own")
@@ -108,7 +109,7 @@ class LivingReactor(ServingReactor):
             scheduler.var.reset(scheduler)
             restore_interrupt()
             self._thread = self._main = None
-            del running_reactors[thread]
+            running_reactors.pop(thread, None)  # a child process may have forgotten it
         if self._interrupted:
             raise KeyboardInterrupt
 

@@ -24,6 +24,12 @@ class PollingReactor(LivingReactor):
         self.set_interest(self._wakeup.read_fd, self._wakeup, READ)
         self._signals = Signals(self, self._wakeup.write_fd)
 
+    def after_fork(self) -> None:
+        """In a child process: do not wake the parent, nor take what wakes it."""
+        super().after_fork()
+        if not self.closed:
+            self._wakeup.renew()
+
     def turn(self, timeout: float | None) -> None:
         """Wait at most `timeout` seconds (None: as long as nothing happens) and serve what is ready."""
         soon = self.soon

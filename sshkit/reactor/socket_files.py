@@ -5,8 +5,17 @@ Called by whoever binds a socket to a path.
 
 import os
 
-#: A path, and the device and inode that it had when the socket was bound.
-SocketFile = tuple[str | bytes, int, int]
+#: A path, the device and inode that it had when the socket was bound, and the process that bound it.
+SocketFile = tuple[str | bytes, int, int, int]
+
+#: Whether files that our parent has bound are ours to remove: then this process goes on in its place.
+_inherited = False
+
+
+def inherit() -> None:
+    """Take over the files that were bound before the fork."""
+    global _inherited
+    _inherited = True
 
 
 def is_abstract(path: str | bytes) -> bool:
@@ -27,14 +36,16 @@ def socket_file(path: str | bytes) -> SocketFile | None:
     if is_abstract(path):
         return None
     status = os.stat(path, follow_symlinks=False)
-    return path, status.st_dev, status.st_ino
+    return path, status.st_dev, status.st_ino, os.getpid()
 
 
 def remove_socket_file(file: SocketFile | None) -> None:
-    """Remove a socket's file, unless another one has its name by now."""
+    """Remove a socket's file, unless another one has its name by now, or it is a forked child's parent's."""
     if file is None:
         return
-    path, device, inode = file
+    path, device, inode, owner = file
+    if owner != os.getpid() and not _inherited:
+        return
     try:
         status = os.stat(path, follow_symlinks=False)
         if (status.st_dev, status.st_ino) == (device, inode):

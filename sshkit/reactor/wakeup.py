@@ -48,6 +48,16 @@ class Wakeup:
             pass
         self._asleep = True
 
+    def renew(self) -> None:
+        """Be a pipe of this process alone, under the same numbers: the old one is the parent's of a fork."""
+        ends = os.pipe()
+        for new, old in zip(ends, (self.read_fd, self.write_fd), strict=True):
+            os.dup2(new, old, inheritable=False)
+            os.close(new)
+            os.set_blocking(old, False)
+        self._lock = RLock()
+        self._asleep = True
+
     def write_ready(self) -> None:
         """Never asked for."""
 

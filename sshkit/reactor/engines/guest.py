@@ -172,6 +172,13 @@ class GuestReactor(ServingReactor):
         """Ask the host."""
         return self.loop.remove_signal_handler(signum)
 
+    def after_fork(self) -> None:
+        """In a child process: the host loop is the parent's, whom it still serves."""
+        super().after_fork()
+        host, self._host = self._host, None
+        if host is not None and _guests.get(host) is self:
+            del _guests[host]
+
     def close(self) -> None:
         """Abort what is open; the host goes on."""
         host, self._host = self._host, None
