@@ -60,7 +60,9 @@ if TYPE_CHECKING:
     from sshkit.interfaces import TerminalSize
     from sshkit.reactor import ConnectError, ConnectTimeout, ListenError, ReactorClosed, ResolveError
     from sshkit.reactor.current import current as current_reactor
+    from sshkit.reactor.endpoints import EndpointError, client_from_string, server_from_string
     from sshkit.reactor.running import run
+    from sshkit.reactor.sleeping import sleep
     from sshkit.server import middleware, recordings
     from sshkit.server.bastion import BastionRefused, forward_sessions
     from sshkit.server.connection import LoginTimedOut
@@ -208,7 +210,9 @@ _HOMES = {
     "sshkit.forwarding.x11": ("X11Options",),
     "sshkit.interfaces": ("TerminalSize",),
     "sshkit.reactor": ("ConnectError", "ConnectTimeout", "ListenError", "ReactorClosed", "ResolveError"),
+    "sshkit.reactor.endpoints": ("EndpointError", "client_from_string", "server_from_string"),
     "sshkit.reactor.running": ("run",),
+    "sshkit.reactor.sleeping": ("sleep",),
     "sshkit.server.bastion": ("BastionRefused", "forward_sessions"),
     "sshkit.server.connection": ("LoginTimedOut",),
     "sshkit.server.forward_policy": ("ForwardPolicy", "ForwardRequest", "X11Policy"),
@@ -358,6 +362,7 @@ __all__ = [
     "DialogueOverflow",
     "DialogueTimeout",
     "DisconnectedByPeer",
+    "EndpointError",
     "EveryUser",
     "Failure",
     "FileError",
@@ -475,6 +480,7 @@ __all__ = [
     "X11Policy",
     "advise",
     "blocking",
+    "client_from_string",
     "connect",
     "connect_agent",
     "cred",
@@ -495,7 +501,9 @@ __all__ = [
     "scan_host",
     "serve",
     "serve_agent",
+    "server_from_string",
     "share",
+    "sleep",
     "steps_of",
     "sync",
     "testing",

@@ -51,10 +51,12 @@ def test_it_tries_again_with_growing_delays_until_it_is_connected() -> None:
     errors: list[BaseException] = []
     tries: list[float] = []
     made: list[Any] = []
-    client = world.client(
-        failed=lambda error: (errors.append(error), tries.append(world.network.seconds())),
-        connected=made.append,
-    )
+
+    def failed(error: BaseException) -> None:
+        errors.append(error)
+        tries.append(world.network.seconds())
+
+    client = world.client(failed=failed, connected=made.append)
     client.start()
     client.start()
     wait = client.when_connected()
