@@ -211,3 +211,30 @@ def test_a_stream_that_only_reads_is_sent_to_its_end() -> None:
 
     reactor.run_until(main())
     reactor.close()
+
+
+class Narrow:
+    """A transport that pauses its protocol at each write."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+        self.set_protocol = lambda protocol: setattr(self, "protocol", protocol)
+
+    def get_protocol(self) -> Any:
+        return self.protocol
+
+    def write(self, data: bytes) -> None:
+        self.protocol.pause_writing()
+
+
+def test_a_connection_that_ends_under_a_pumped_file_ends_the_sending(path: Path) -> None:
+    client = Recorder()
+    transport = Narrow(client)
+    with path.open("rb") as file:
+        sending = send_file(transport, file)
+        assert not sending.called
+        assert transport.protocol.events is client.events  # it stands in for the protocol
+        transport.protocol.connection_lost(None)
+    with pytest.raises(ConnectionAbortedError, match="the connection was closed"):
+        sending.result()
+    assert client.events == ["pause", "lost"]
