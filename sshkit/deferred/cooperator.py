@@ -1,8 +1,8 @@
 """Long work done in small pieces, so that everything else has its turn.
 
 A piece of work is an iterator: each step does a little and yields; a step may yield a Deferred, which is
-waited for.  The works of one cooperator take turns, one step each, until a slice of time is over; then the reactor
-has its turn.  Called by programs, with the reactor as the clock.
+waited for.  The works of one cooperator take turns, one step each, until a slice of time is over; then the
+reactor has its turn.  Called by programs, with the reactor as the clock.
 """
 
 from __future__ import annotations
