@@ -153,3 +153,23 @@ def test_a_place_has_a_command_or_an_address() -> None:
     assert isinstance(endpoint, SSHClientEndpoint)
     assert endpoint.timeout == 5
     assert endpoint._options == {"port": 2222, "config": False}
+
+
+def test_a_slow_command_holds_its_writer_up_and_lets_it_go_on() -> None:
+    class Counted(Recorder):
+        pauses = 0
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self.pauses += 1
+
+    async def main(port: int) -> None:
+        ours = await place(port, "upper").connect(Counted)
+        ours.transport.write((b"x" * 99_999 + b"\n") * 50)
+        ours.transport.write_eof()
+        assert await ours.lost is None
+        assert len(ours.received) == 5_000_000
+        assert ours.pauses > 0
+        assert ours.paused == 0
+
+    with_server(main)
