@@ -205,7 +205,7 @@ def test_input_in_a_thread_asks_through_the_console() -> None:
 
 def test_ctrl_d_at_a_question_is_its_eoferror() -> None:
     async def test(desk: Desk) -> None:
-        await desk.enter("input('well? ')")
+        await desk.enter("input('we' + 'll? ')")
         await desk.until("well? ")
         desk.type("\x04")
         await desk.until("EOFError")
