@@ -1,8 +1,8 @@
 """A host to test against that needs no server: `MemoryHost`, in memory or at a loopback port.
 
 ``host = MemoryHost({"uname": "Linux\\n"}, files={"/etc/motd": b"hello"})`` answers commands from a table and
-serves files over SFTP.  ``async with host.connect() as connection`` in ``host.run(...)`` takes no socket; ``with
-host.on_loopback() as place`` listens at a free port of this machine, for programs that are not sshkit's.
+serves files over SFTP.  ``async with host.connect() as connection`` in ``host.run(...)`` takes no socket.
+``with host.on_loopback() as place`` listens at a free port, for programs that are not sshkit's.
 """
 
 import os
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sshkit.client.connection import ClientConnection
     from sshkit.opening import Opening
     from sshkit.server.handler import Session
-    from sshkit.sftp.backends.memory import MemoryBackend
 
 T = TypeVar("T")
 NOT_FOUND = 127  #: the status of a command that is not there, as shells have it
@@ -92,7 +91,7 @@ class MemoryHost:
         self.network = network or MemoryReactor()
         self.host_key: PrivateKey = generate_private_key("ed25519")
         self.key: PrivateKey = generate_private_key("ed25519")
-        self.files: MemoryBackend = MemoryBackend(files)
+        self.files: MemoryBackend = MemoryBackend(dict(files or {}))
         self.ran: list[Ran] = []
         self._opened = False
 
@@ -162,10 +161,10 @@ class MemoryHost:
 
     async def _answer(self, session: "Session") -> int:
         command = session.command or ""
-        reply = self.commands.get(command, self.otherwise)
+        reply: Any = self.commands.get(command, self.otherwise)
         if callable(reply):
             self.ran.append(Ran(session.user, command, b""))
-            status = reply(session)
+            status: Any = reply(session)
             if hasattr(status, "__await__"):
                 status = await status
             return int(status or 0)

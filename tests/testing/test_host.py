@@ -101,6 +101,6 @@ def test_paramiko_finds_it_too() -> None:
         client.connect(
             place.host, place.port, place.user, place.password, look_for_keys=False, allow_agent=False
         )
-        stdin, stdout, stderr = client.exec_command("uname")
+        stdin, stdout, _ = client.exec_command("uname")
         stdin.channel.shutdown_write()
         assert stdout.read() == b"Linux\n"

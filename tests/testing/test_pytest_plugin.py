@@ -103,6 +103,12 @@ def test_every_test_is_looked_at_where_the_configuration_says_so(tmp_path: Path)
     assert "5 passed" in said
 
 
+def leaves_and_raises() -> None:
+    with Leftovers(patience=0):  # the block's own error goes first
+        fail(ValueError("nobody cares"))
+        raise KeyError
+
+
 def test_leftovers_are_for_any_block() -> None:
     ends: tuple[int, ...] = ()
     with Leftovers():
@@ -119,9 +125,8 @@ def test_leftovers_are_for_any_block() -> None:
     thread.join()
     with pytest.raises(LeftBehind, match="unhandled: ValueError: nobody cares"), Leftovers(patience=0):
         fail(ValueError("nobody cares"))
-    with pytest.raises(KeyError), Leftovers(patience=0):  # the block's own error goes first
-        fail(ValueError("nobody cares"))
-        raise KeyError
+    with pytest.raises(KeyError):
+        leaves_and_raises()
 
 
 def test_a_reactor_that_runs_on_is_found() -> None:
