@@ -25,10 +25,8 @@ def python_blocks() -> list[Block]:
     """Return every block of Python of every page."""
     blocks = []
     for path in PAGES:
-        if (
-            path.parent.name == "core"
-        ):  # those run in tests of their own, test_core_*.py and tests/reactor/tls
-            continue
+        if path.parent.name == "core":
+            continue  # each of those has a test of its own
         found = re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
         page = str(path.relative_to(ROOT))
         blocks += [Block(page, number, text) for number, text in enumerate(found, 1)]
