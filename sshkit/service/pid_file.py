@@ -69,7 +69,9 @@ class PidFile:
         """Remove it, or leave it empty where our rights do not let us; harmless the second time."""
         if self._fd >= 0 and self._pid == os.getpid():
             try:
-                os.unlink(self._name, dir_fd=self._folder)
+                now = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+                if os.path.samestat(os.fstat(self._fd), now):  # else another's has the name by now
+                    os.unlink(self._name, dir_fd=self._folder)
             except OSError:
                 os.ftruncate(self._fd, 0)
         self._close()

@@ -84,11 +84,13 @@ class _Program:
             self._open_log(log)
             self._prepare()
             if rights.chroot is not None or rights.account is not None or rights.gid is not None:
+                # Modules may be out of reach afterwards; this one is of the engines that have asyncio.
+                import sshkit.deferred.task  # noqa: F401
                 from sshkit.server.preload import preload
 
                 from .rights import give_up
 
-                preload()  # the modules may be out of reach afterwards
+                preload()
                 give_up(rights)
             self._serve()
         except (SSHKitError, OSError) as error:

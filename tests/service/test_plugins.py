@@ -10,7 +10,7 @@ from sshkit.service import PluginError, load_plugins
 
 @pytest.fixture
 def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two distributions: one is sound, the other has a module that fails, one that exits, one that is missing."""
+    """Two distributions: one is sound, of the other each plug-in fails in its own way."""
     for name, points in (
         ("sound", "b = sound_plugin:VALUE\na = sound_plugin"),
         ("broken", "fails = broken_plugin\nexits = exiting_plugin\nmissing = no_such_plugin"),
@@ -37,8 +37,10 @@ def test_a_broken_plug_in_names_its_distribution_and_does_not_stop_the_others() 
     assert [str(error) for error in errors] == [
         "plug-in 'exits' (exiting_plugin) of broken 1.2, group 'sshkit_test_group': SystemExit: 3",
         "plug-in 'fails' (broken_plugin) of broken 1.2, group 'sshkit_test_group': ValueError: no \\x1b luck",
-        "plug-in 'missing' (no_such_plugin) of broken 1.2, group 'sshkit_test_group': ModuleNotFoundError: "
-        "No module named 'no_such_plugin'",
+        (
+            "plug-in 'missing' (no_such_plugin) of broken 1.2, group 'sshkit_test_group': "
+            "ModuleNotFoundError: No module named 'no_such_plugin'"
+        ),
     ]
 
 
