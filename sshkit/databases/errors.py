@@ -5,6 +5,7 @@ text is cut to its first line, values of parameters are taken out, and the drive
 `__cause__` that a traceback would print: `cause` has it.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from sshkit_keys.text import printable
 #: Characters of a statement that an error shows: enough to find it.
 SHOWN_STATEMENT = 120
 
-#: Values shorter than this are taken out where they stand in quotes or brackets only: they are parts of words.
+#: Values shorter than this are taken out where they stand in quotes or brackets: they may be parts of words.
 SHORT_VALUE = 4
 
 
@@ -92,17 +93,34 @@ def may_be_lost(error: BaseException) -> bool:
     return any(kind.__name__ in ("OperationalError", "InterfaceError") for kind in type(error).__mro__)
 
 
+def target_text(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return where a connection should have gone, for a message, and the secrets among the arguments."""
+    secrets = [str(value) for key, value in keywords.items() if _SECRET_NAME.search(key)]
+    parts = [str(value) for value in arguments[:1] if isinstance(value, (str, bytes, os.PathLike))]
+    parts += [f"{key}={keywords[key]}" for key in _SHOWN_KEYS if key in keywords]
+    for text in [*map(str, arguments), *map(str, keywords.values())]:
+        secrets += [found for match in _SECRETS.findall(text) for found in match if found]
+    place = " ".join(parts)
+    for secret in secrets:
+        place = place.replace(secret, "...")
+    return printable(place), secrets
+
+
+_SECRET_NAME = re.compile("pass|secret|token|key", re.IGNORECASE)
+_SECRETS = re.compile(r"password\s*=\s*(?:'([^']*)'|(\S+))|://[^:/@\s]*:([^@\s]*)@", re.IGNORECASE)
+_SHOWN_KEYS = ("host", "port", "dbname", "database", "user")
+
 _classes: dict[tuple[type[StatementError], type[BaseException]], type[StatementError]] = {}
 
 
 def statement_error(
-    statement: object,
+    place: str,
     cause: BaseException,
     parameters: Any = (),
     base: type[StatementError] = StatementError,
     more: str = "",
 ) -> StatementError:
-    """Make the error of a statement, which `except` finds by the driver's class as well."""
+    """Make the error of a statement (`place` shows it), found by the driver's class as well."""
     kind = type(cause)
     made = _classes.get((base, kind))
     if made is None:
@@ -112,7 +130,6 @@ def statement_error(
             made = base
         _classes[base, kind] = made
     error = made.__new__(made)
-    error.args = (f"{shown(statement)}: {cause_text(cause, parameters)}{more}",)
-    error.__dict__.update({**cause.__dict__, "cause": cause, "statement": shown(statement)})
-    error.__dict__.pop("__notes__", None)
+    error.args = (f"{place}: {cause_text(cause, parameters)}{more}",)
+    error.__dict__.update({**cause.__dict__, "cause": cause, "statement": place})
     return error

@@ -114,13 +114,13 @@ class ConnectionPool:
     def run_interaction(
         self, function: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
-        """Call `function(transaction, *args)` in a thread: commit when it returns, rollback when it raises."""
+        """Call `function(transaction, *args)` in a thread; commit when it returns, roll back if it raises."""
         return self._submit(Work(_bind(function, kwargs), args, None, False))
 
     def run_with_connection(
         self, function: Callable[Concatenate[Any, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
-        """Call `function(connection, *args)` with the driver's own connection; commit or rollback as above."""
+        """Call `function(connection, *args)` with the driver's connection; commit or roll back likewise."""
         return self._submit(Work(_bind(function, kwargs), args, None, True))
 
     def close(self) -> Deferred[None]:
@@ -145,7 +145,7 @@ class ConnectionPool:
     def _close_late(self, _failure: Any, seconds: float) -> None:
         works = ", ".join(worker.work.what for worker in self._workers if worker.work is not None)
         raise DatabaseTimeout(
-            f"{len(self._workers)} threads have not ended within {seconds:g} s; what they still do: {works or 'end'}"
+            f"{len(self._workers)} threads have not ended within {seconds:g} s; still at: {works or 'end'}"
         )
 
     async def __aenter__(self) -> "ConnectionPool":
@@ -219,8 +219,8 @@ class ConnectionPool:
             )
         self._ask(worker, work)
         return (
-            "its statement was asked to stop, a function is stopped at its next one; what is not committed is "
-            "rolled back"
+            "its statement was asked to stop, a function is stopped at its next one; "
+            "what is not committed is rolled back"
         )
 
     def _ask(self, worker: "Worker", work: Work) -> None:

@@ -6,7 +6,7 @@ Made by `sshkit.databases.work` in the thread of the connection, and used there 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import TransactionEnded, is_driver_error, statement_error
+from .errors import TransactionEnded, is_driver_error, shown, statement_error
 
 if TYPE_CHECKING:
     from .work import Work
@@ -103,5 +103,5 @@ class Transaction:
         except Exception as cause:
             if not is_driver_error(cause):
                 raise
-            error = statement_error(sql, cause, parameters)
+            error = statement_error(shown(sql), cause, parameters)
         raise error from None

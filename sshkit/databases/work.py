@@ -92,20 +92,23 @@ class Work:
 
     def run(self, connection: Any) -> Any:
         """Run the function and commit, or roll back and raise; Lost if the connection has gone."""
-        self.committing = False
+        self.check_wanted()
+        safe = self._safe(connection)
         try:
             result = self._call(connection)
             self._begin_commit()
             connection.commit()
+            return result
         except BaseException as error:
-            lost = is_lost(connection, error)
-            if not lost and not isinstance(error, DatabaseError) and is_driver_error(error):
-                error = self._named(error)
-            if not lost:
-                raise error from None
-            again = not self.committing and not self.unwanted and self._safe(connection)
-            raise Lost(self._lost_error(error), again) from None
-        return result
+            if is_lost(connection, error, not self.unwanted):
+                again = not self.committing and not self.unwanted and safe
+                raised: BaseException = Lost(self._lost_error(error), again)
+            elif isinstance(error, DatabaseError) or not is_driver_error(error):
+                raise
+            else:
+                more = " (at the commit)" if self.committing else ""
+                raised = statement_error(self.what, error, (), more=more)
+        raise raised
 
     def _call(self, connection: Any) -> Any:
         if self.with_connection:
@@ -122,16 +125,15 @@ class Work:
 
     def _safe(self, connection: Any) -> bool:
         """Whether a second run cannot do a thing twice."""
-        if (
-            getattr(connection, "autocommit", False) is True
-            or getattr(connection, "isolation_level", 0) is None
-        ):
-            return False  # each statement was committed by itself
+        try:
+            by_itself = getattr(connection, "autocommit", None)
+            if not isinstance(by_itself, bool):  # sqlite3 says it so; psycopg's None is the server's default
+                by_itself = getattr(connection, "isolation_level", 0) is None
+        except Exception:  # sqlite3 does not say once it is closed; then no statement will get through either
+            by_itself = False
+        if by_itself:
+            return False  # each statement is committed by itself
         return bool(getattr(self.function, MARK, False))
-
-    def _named(self, error: BaseException) -> BaseException:
-        more = " (at the commit)" if self.committing else ""
-        return statement_error(self.statement or self.what, error, (), more=more)
 
     def _lost_error(self, error: BaseException) -> BaseException:
         if self.committing:
@@ -141,7 +143,7 @@ class Work:
         cause = getattr(error, "cause", None) or error
         if not is_driver_error(cause):  # the function's own error comes first
             return error
-        lost = statement_error(self.statement or self.what, cause, (), ConnectionLost, more)
+        lost = statement_error(self.what, cause, (), ConnectionLost, more)
         text = str(error) if isinstance(error, DatabaseError) else f"{self.what}: {cause_text(cause)}"
         lost.args = (text + more,)
         return lost
@@ -159,13 +161,13 @@ def _plain(result: Any) -> Any:
     return result
 
 
-def is_lost(connection: Any, error: BaseException) -> bool:
-    """Roll back after an error; return whether the connection has gone."""
+def is_lost(connection: Any, error: BaseException, probe: bool = True) -> bool:
+    """Roll back after an error; return whether the connection has gone, by a question where in doubt."""
     try:
         connection.rollback()
         if getattr(connection, "closed", False):
             return True
-        if may_be_lost(error):
+        if probe and may_be_lost(error):
             cursor = connection.cursor()
             try:
                 cursor.execute("SELECT 1")

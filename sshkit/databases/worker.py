@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sshkit.reactor.errors import ReactorClosed
 
-from .errors import CannotConnect, cause_text
+from .errors import CannotConnect, cause_text, target_text
 from .work import Lost, Work
 
 if TYPE_CHECKING:
@@ -88,18 +88,20 @@ class Worker:
             try:
                 return work.run(self.connection)
             except Lost as lost:
-                self._disconnect()
-                if not lost.again or not left:
-                    raise lost.error from None
-                left -= 1
+                error, again = lost.error, lost.again
+            self._disconnect()
+            if not again or not left:
+                raise error
+            left -= 1
 
     def _connect(self) -> Any:
         pool = self._pool
         try:
             return pool.connect(*pool.arguments, **pool.keywords)
         except Exception as cause:
-            secrets = (*pool.arguments, *pool.keywords.values())
-            error = CannotConnect(f"cannot connect by {pool.name}: {cause_text(cause, secrets)}")
+            place, secrets = target_text(pool.arguments, pool.keywords)
+            where = f" to {place}" if place else ""
+            error = CannotConnect(f"cannot connect by {pool.name}{where}: {cause_text(cause, secrets)}")
             error.cause = cause
         raise error from None
 

@@ -55,7 +55,7 @@ def test_a_transaction_is_a_cursor(run: Run, pool: Pool) -> None:
         transaction.execute("INSERT INTO t VALUES (:a)", {"a": 7})
         assert transaction.lastrowid == 1
         transaction.executemany("INSERT INTO t VALUES (?)", [(8,), (9,), (10,)])
-        assert [row for row in transaction.execute("SELECT a FROM t")] == [(7,), (8,), (9,), (10,)]
+        assert list(transaction.execute("SELECT a FROM t")) == [(7,), (8,), (9,), (10,)]
         assert transaction.description[0][0] == "a"
         transaction.execute("SELECT a FROM t")
         assert transaction.fetchone() == (7,)
