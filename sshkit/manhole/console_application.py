@@ -85,6 +85,7 @@ class Editor:
         input: "Input",
         output: "Output",
     ) -> None:
+        access = getattr(interpreter, "access", None)
         self.state = interpreter.state
         self.code = True  #: False while `input()` asks
         self._label = ""
@@ -93,10 +94,11 @@ class Editor:
             name=DEFAULT_BUFFER,
             multiline=True,
             history=history,
-            completer=NamespaceCompleter(interpreter.namespace),
+            completer=NamespaceCompleter(interpreter.namespace, access),
             complete_while_typing=Condition(lambda: options.complete_as_typing and self.code),
         )
-        self.hints = Hints(interpreter.namespace, self.buffer, self._spawn, self._changed)
+        seen = interpreter.namespace if access is None or access.kind == "full" else {}
+        self.hints = Hints(seen, self.buffer, self._spawn, self._changed)
         self.app: Application[str] = Application(
             layout=self._layout(),
             style=STYLE,

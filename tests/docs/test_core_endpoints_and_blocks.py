@@ -14,6 +14,7 @@ PAGES = ROOT / "docs" / "core"
     ("page", "printed"),
     [
         ("endpoints.md", "b'HELLO'\nb'AGAIN'\n"),
+        ("services.md", "one starts\ntwo starts\nthree starts\nthree stops\ntwo stops\none stops\n"),
         ("blocks.md", "beat\nbeat\nLATER\nmissed 0\n"),
     ],
 )

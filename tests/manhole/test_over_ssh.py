@@ -195,6 +195,24 @@ def test_a_console_answers_and_its_end_is_the_status() -> None:
     assert opened({}, test) == []
 
 
+def test_a_menu_shows_a_restricted_key_nothing_but_its_commands() -> None:
+    async def test(door: Any, connection: Visitor) -> None:
+        console = await connection.start(**terminal())
+        await until(console.stdout, "In [1]")
+        console.stdin.write("sec\t")
+        console.stdin.write("\x03%t\t")
+        seen = await until(console.stdout, "%threads")
+        assert "secret_name" not in seen
+        assert "%time" not in seen
+        console.stdin.write("\x03open('/et\t\x03")
+        console.stdin.write("\x04")
+        seen = (await console.stdout.read()).decode()
+        assert "/etc" not in seen
+
+    program = {"secret_name": 1}
+    assert opened(program, test, access=commands_only("threads", "tasks")) == []
+
+
 def test_consoles_are_recorded_and_their_history_is_kept(tmp_path: Path) -> None:
     async def test(door: Any, connection: Visitor) -> None:
         console = await connection.start(**terminal())

@@ -246,7 +246,15 @@ def _serve(session: Session, beginning: Beginning, groups: tuple[int, ...] = ())
 
     for number in (SIGTERM, SIGHUP):
         reactor.add_signal_handler(number, end)
-    reactor.call_soon(lambda: reactor.adopt_socket(session.sock, lambda: connection.layer))
+
+    def begin() -> None:
+        try:
+            reactor.adopt_socket(session.sock, lambda: connection.layer)
+        except BaseException:
+            reactor.stop()  # nobody would ever end this process
+            raise
+
+    reactor.call_soon(begin)
     try:
         reactor.run()
     finally:
