@@ -66,12 +66,12 @@ def test_r39_what_cannot_be_is_refused_at_once(world: World, options: dict[str, 
 
 def test_algorithms_are_those_that_were_given(world: World) -> None:
     algorithms = sshkit.Algorithms().edited(
-        key_exchanges="ecdh-sha2-nistp256", ciphers="aes256-ctr", macs="hmac-sha2-512-etm@openssh.com"
+        key_exchanges="curve25519-sha256", ciphers="aes256-ctr", macs="hmac-sha2-512-etm@openssh.com"
     )
     assert seen(world, algorithms=algorithms)[1].layer.negotiated is not None
     _, connection = seen(world, algorithms=algorithms)
     assert connection.negotiated.summary() == (
-        "ecdh-sha2-nistp256, ssh-ed25519, aes256-ctr, hmac-sha2-512-etm@openssh.com"
+        "curve25519-sha256, ssh-ed25519, aes256-ctr, hmac-sha2-512-etm@openssh.com"
     )
 
 

@@ -433,6 +433,6 @@ def test_the_wrapped_transport_has_all_calls_of_a_transport() -> None:
     proxied, real = scene.here.transport, scene.pair.server
     assert isinstance(proxied, ProxiedTransport)
     names = [name for name in dir(real) if not name.startswith("_") and callable(getattr(real, name))]
-    inside = {"deliver", "finish", "lose", "take"}
+    inside = {"arrive", "deliver", "finish", "leave", "lose", "take"}
     assert [name for name in names if name not in inside and not hasattr(proxied, name)] == []
     assert proxied.copies_on_write

@@ -211,12 +211,12 @@ def test_descriptors_for_which_there_is_no_room_are_missing(world: World) -> Non
 
     with open(os.devnull, "rb") as file:
         world.left.link.send(b"socket", (file.fileno(),))
-    low = os.dup(0)
-    os.close(low)
     pid = os.fork()
     if not pid:
         status = 1
         try:
+            low = os.dup(0)  # here: what the parent's reactors had open may be closed in a child
+            os.close(low)
             resource.setrlimit(resource.RLIMIT_NOFILE, (low, low))
             world.reactor.readers[world.right.link._sock.fileno()]()  # type: ignore[union-attr]
             right = world.right
