@@ -196,9 +196,9 @@ def _session(
         log.error(f"{error}; going on without it")
         return None
     if options.fork_after_authentication.value:
-        if os.fork():
-            os._exit(0)
-        os.setsid()
+        from .local_terminal import go_to_background
+
+        go_to_background()
         terminal = None
     return _wait(rider, number, terminal, pid, target, log, path)
 

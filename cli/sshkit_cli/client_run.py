@@ -31,7 +31,7 @@ from .client_setup import (
     tell_settings,
     wants_terminal,
 )
-from .local_terminal import LocalTerminal
+from .local_terminal import LocalTerminal, go_to_background
 from .log import DEBUG
 from .prompts import Prompter
 from .questions import Questions
@@ -308,9 +308,7 @@ class Run:
 
     def _go_to_background(self) -> None:
         """Let the user's shell go on (-f); what we are now is another process, without a terminal."""
-        if os.fork():
-            os._exit(0)
-        os.setsid()
+        go_to_background()
         self.reactor.forked()
 
     # Ending.

@@ -1,9 +1,11 @@
 """The user's own terminal: raw while a session on a remote terminal runs, and put back in every case.
 
 Called by the session.  `restore` may be called as often as one likes; main calls it last of all.
+`go_to_background` leaves the terminal for good.
 """
 
 import os
+import signal
 import termios
 from typing import Any
 
@@ -88,3 +90,13 @@ class LocalTerminal:
                 termios.tcsetattr(self.fd, termios.TCSADRAIN, saved)
             except termios.error:  # the terminal has gone
                 pass
+
+
+def go_to_background() -> None:
+    """Let the user's shell go on; what returns is another process, in a session without a terminal."""
+    # Where we lead the terminal's session, our exit hangs up on all that belongs to it still.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL if before is None else before)

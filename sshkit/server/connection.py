@@ -253,6 +253,18 @@ class ServerConnection:
     # The owner of the connection.
 
     def channel_requested(self, kind: str, body: bytes) -> "ChannelProtocol | Deferred[ChannelProtocol]":
+        binding = self._forwards.binding() if self._forwards is not None else None
+        if binding is None:
+            return self._open(kind, body)
+
+        def bound(_: object) -> Any:
+            return self._open(kind, body)
+
+        # A command may connect to what the client had us listen at just before.
+        opening: Deferred[ChannelProtocol] = binding.add_callback(bound)
+        return opening
+
+    def _open(self, kind: str, body: bytes) -> "ChannelProtocol | Deferred[ChannelProtocol]":
         settings = self.settings
         if kind != "session":
             known = kind in ("direct-tcpip", "direct-streamlocal@openssh.com", "tun@openssh.com")

@@ -54,6 +54,7 @@ class ServerForwards:
 
     __slots__ = (
         "_agent",
+        "_behind",
         "_connection",
         "_displays",
         "_ended",
@@ -72,6 +73,7 @@ class ServerForwards:
         self._reactor = cast("Reactor", owner.server.clock)
         # By what the client names them; None where binding is under way.
         self._listeners: dict[Place, Listener | None] = {}
+        self._behind: list[Deferred[None]] = []  # what waits until none is under way
         self._ended = False
         self._agent: AgentSocket | None = None
         self._displays: dict[int, X11Display] = {}  # by the number of the session's channel
@@ -119,6 +121,14 @@ class ServerForwards:
         except (InvalidAddress, ForwardRefused) as error:
             self._log("info", f"a listening socket was refused: {error}")
             return None
+
+    def binding(self) -> "Deferred[None] | None":
+        """Fires when every place that was asked for so far is bound or refused; None where all are."""
+        if None not in self._listeners.values():
+            return None
+        done: Deferred[None] = Deferred()
+        self._behind.append(done)
+        return done
 
     # What sessions ask for, which were granted it.
 
@@ -174,6 +184,7 @@ class ServerForwards:
     def ended(self) -> None:
         """Close everything: the connection has ended."""
         self._ended = True
+        self._behind.clear()
         if self._agent is not None:
             self._agent.close()
         for display in self._displays.values():
@@ -251,7 +262,14 @@ class ServerForwards:
             self._log("info", f"a listening socket was refused: {printable(str(failure.exception))}")
             return failure
 
-        return binding.add_callbacks(listening, failed)
+        def settled(outcome: Any) -> Any:
+            if None not in self._listeners.values():
+                behind, self._behind = self._behind, []
+                for done in behind:
+                    done.callback(None)
+            return outcome
+
+        return binding.add_callbacks(listening, failed).add_both(settled)
 
     def _cancel(self, place: Place) -> bytes | None:
         listener = self._listeners.get(place)

@@ -221,30 +221,66 @@ def test_a_policy_that_fails_is_a_no_and_logged(world: ForwardWorld) -> None:
     assert any("ValueError: on purpose" in line for line in world.log)
 
 
+class SlowReactor:
+    """Listens when `binding` is fired, and not before."""
+
+    def __init__(self) -> None:
+        self.binding: sshkit.Deferred[Any] = sshkit.Deferred()
+
+    def listen_tcp(self, *words: Any, **options: Any) -> "sshkit.Deferred[Any]":
+        return self.binding
+
+
+class LateListener:
+    address = ("127.0.0.1", 8080)
+    addresses = (address,)
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
 def test_a_listener_that_comes_after_the_end_is_closed(world: ForwardWorld) -> None:
-    binding: sshkit.Deferred[Any] = sshkit.Deferred()
-    closed = []
-
-    class Late:
-        address = ("127.0.0.1", 8080)
-        addresses = (address,)
-
-        def close(self) -> None:
-            closed.append(True)
+    slow, listener = SlowReactor(), LateListener()
 
     async def main() -> None:
         async with world.serve(forwards=True) as server, world.connect() as connection:
-            forwards = next(iter(server.connections)).forwards
-            forwards._reactor = cast(
-                "Any", type("Slow", (), {"listen_tcp": lambda *words, **options: binding})()
-            )
+            next(iter(server.connections)).forwards._reactor = cast("Any", slow)
             opening = connection.forward_remote("8080", "t:7000")
             opening.add_errback(lambda _: None)
+            connection.open_connection("t:7000").add_errback(lambda _: None)
             await world.settled()
             await connection.close()
             await world.settled()
-            binding.callback(Late())
+            slow.binding.callback(listener)
             await world.settled()
 
     world.run(main())
-    assert closed == [True]
+    assert listener.closed
+
+
+def test_a_channel_waits_for_what_is_listened_at_before_it(world: ForwardWorld) -> None:
+    slow, listener = SlowReactor(), LateListener()
+
+    async def main() -> None:
+        async with world.serve(forwards=True) as server, world.connect() as connection:
+            target = await world.listen()
+            forwards = next(iter(server.connections)).forwards
+            memory, forwards._reactor = forwards._reactor, cast("Any", slow)
+            listening = connection.forward_remote("8080", "t:7000")
+            listening.add_callback(lambda _: done.append("listening"))
+            done: list[str] = []
+            opening = connection.open_connection("t:7000")
+            opening.add_callback(lambda _: done.append("open"))
+            await world.settled()
+            assert done == []
+            forwards._reactor = memory
+            slow.binding.callback(listener)
+            await world.settled()
+            assert sorted(done) == ["listening", "open"]
+            target.close()
+
+    world.run(main())
+    assert listener.closed
