@@ -9,20 +9,17 @@ and its like do.
 
 import asyncio
 from _thread import get_ident
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from time import monotonic
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
-from sshkit.deferred import gather
 from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.reactor import IReactor
 
 from ..errors import ReactorClosed, ReactorError
 from ..life import SHUTDOWN_TIMEOUT
-from ..serving import ServingReactor
 from ..timers import Timers
-
-_T = TypeVar("_T")
+from .hosted import HostedReactor
 
 _guests: "dict[asyncio.AbstractEventLoop, GuestReactor]" = {}
 
@@ -39,10 +36,12 @@ def guest_of(loop: asyncio.AbstractEventLoop) -> "GuestReactor":
 
 
 @implementer(IReactor)
-class GuestReactor(ServingReactor):
+class GuestReactor(HostedReactor):
     """A reactor on a foreign loop.  It lets go of the loop when it closes."""
 
     name = "guest"
+    run_by = "the asyncio loop that it is on"
+    instead = "await here, or use asyncio.run"
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -54,7 +53,14 @@ class GuestReactor(ServingReactor):
         self._alarm_time = 0.0
         self.timers = Timers(self._set_alarm)
         self._poller_fd = self.poller.fileno()
-        loop.add_reader(self._poller_fd, self._serve)
+        try:
+            loop.add_reader(self._poller_fd, self._serve)
+        except NotImplementedError:
+            self.release()
+            raise ReactorError(
+                f"{type(loop).__name__} watches no descriptors: attach to its toolkit with "
+                "sshkit.reactor.engines.qt, tk or glib before it runs, or use another loop"
+            ) from None
         self._lifeline: AsyncGenerator[None, None] | None = self._live()
         try:
             anext(self._lifeline).send(None)  # runs to its yield: the loop knows it now
@@ -65,7 +71,7 @@ class GuestReactor(ServingReactor):
         try:
             yield
         finally:
-            await self._shut_down()
+            await self._stop_in_order()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -134,32 +140,8 @@ class GuestReactor(ServingReactor):
 
     # -- life -------------------------------------------------------------------------------------
 
-    def run(self) -> NoReturn:
-        """Not ours to do."""
-        raise ReactorError("this reactor is a guest: the asyncio loop that it is on runs it")
-
-    def run_until(self, awaitable: Awaitable[_T]) -> _T:
-        """Not ours to do."""
-        raise ReactorError("this reactor is a guest: await here, or use asyncio.run")
-
-    def stop(self) -> None:
-        """Fire the shutdown triggers, wait for them, and close; the host goes on."""
-        from sshkit.deferred import ensure_deferred
-
-        self.call_soon(lambda: ensure_deferred(self._shut_down()))
-
-    async def _shut_down(self) -> None:
-        if self.closed:
-            return
-        waits = self._triggers.fire("before", "shutdown")
-        if waits:
-            try:
-                await gather(*waits, return_exceptions=True).add_timeout(SHUTDOWN_TIMEOUT, self)
-            except TimeoutError as error:
-                self.report("waiting for a trigger failed", error)
-        for phase in ("during", "after"):
-            self._triggers.fire(phase, "shutdown")
-        self.close()
+    def _patience(self) -> float:
+        return SHUTDOWN_TIMEOUT
 
     def add_signal_handler(self, signum: int, callback: Callable[[], Any]) -> None:
         """Ask the host."""
