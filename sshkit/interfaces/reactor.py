@@ -3,12 +3,12 @@
 Implemented by sshkit.reactor.engines; used by the rooms above it and by programs.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
 from .clock import Clock
 from .derive import interface
-from .process import ProcessProtocol, ProcessTransport, TerminalSize
+from .process import ProcessProtocol, ProcessTransport, SpawnOptions
 from .threads import Threads
 from .transport import Transport
 
@@ -161,21 +161,11 @@ class ReactorProcesses(Protocol):
     """Child processes."""
 
     def spawn_process(
-        self,
-        protocol: ProcessProtocol,
-        argv: Sequence[str | bytes],
-        *,
-        executable: str | bytes | None = None,
-        env: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
-        cwd: str | bytes | None = None,
-        pty: TerminalSize | None = None,
-        prepare_terminal: Callable[[int], None] | None = None,
-        new_session: bool = True,
+        self, protocol: ProcessProtocol, argv: Sequence[str | bytes], **options: Unpack[SpawnOptions]
     ) -> ProcessTransport:
-        """Start a program on three pipes, or with `pty` on a terminal of that size.
+        """Start a program on three pipes; `SpawnOptions` has what else it may be given.
 
-        `executable` defaults to argv[0], looked for in PATH.  `prepare_terminal(fd)` may set modes of the
-        terminal before the program starts.  Raises SpawnError, which names the program and the cause.
+        Raises SpawnError, which names the program and the cause.
         """
         ...
 

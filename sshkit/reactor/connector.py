@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sshkit.deferred import Deferred, Failure
+from sshkit.deferred import Deferred, Failure, fail
 
 from .errors import ConnectError, ConnectTimeout
 from .pollers import WRITE
 from .resolver import Addresses, resolve
+from .socket_files import check_path
 from .text import shown, shown_address, shown_error
 from .transports.tcp import stream_transport
 
@@ -255,6 +256,10 @@ def connect_unix(
     reactor: "ReactorCore", path: str | bytes, factory: Callable[[], _P], timeout: float
 ) -> Deferred[_P]:
     """Connect to a UNIX socket."""
+    try:
+        check_path(path)
+    except ValueError as error:  # which the kernel would connect to another socket
+        return fail(ConnectError(f"cannot connect to {shown(path)}: {error}"))
     race = Race(reactor, shown(path), factory, timeout)
     race.start([(int(socket.AF_UNIX), path)])
     return race.result

@@ -6,13 +6,13 @@ their own, loaded on first use, so that a command loads what it uses.
 
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from sshkit.deferred import Deferred
-from sshkit.interfaces.process import ProcessProtocol, TerminalSize
+from sshkit.interfaces.process import ProcessProtocol, SpawnOptions
 from sshkit.interfaces.reactor import BACKLOG, CONNECT_TIMEOUT, MAX_DATAGRAM
 from sshkit.interfaces.threads import BLOCKING_TIMEOUT
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .listener import Listener
     from .processes import ProcessTransport
+    from .serving import ServingReactor
     from .threads import ThreadPool
     from .transports.pipes import PipeTransport
 
@@ -291,22 +292,13 @@ class ReactorCore:
     # -- processes --------------------------------------------------------------------------------
 
     def spawn_process(
-        self,
-        protocol: ProcessProtocol,
-        argv: Sequence[str | bytes],
-        *,
-        executable: str | bytes | None = None,
-        env: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
-        cwd: str | bytes | None = None,
-        pty: TerminalSize | None = None,
-        prepare_terminal: Callable[[int], None] | None = None,
-        new_session: bool = True,
+        self, protocol: ProcessProtocol, argv: Sequence[str | bytes], **options: Unpack[SpawnOptions]
     ) -> "ProcessTransport":
         """Start a program on pipes or on a terminal."""
         self.check_open()
         from .processes import spawn_process
 
-        return spawn_process(self, protocol, argv, executable, env, cwd, pty, prepare_terminal, new_session)
+        return spawn_process(cast("ServingReactor", self), protocol, argv, **options)
 
     # -- threads ----------------------------------------------------------------------------------
 

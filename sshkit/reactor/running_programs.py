@@ -1,7 +1,7 @@
 """One program, from its start to its end, as one Deferred: `run_process`.
 
 Called by programs.  Output is bounded, time is bounded, and nothing that was started is left behind: who runs
-over its time gets SIGTERM, and what is left of its group a little later SIGKILL.
+over its time gets SIGTERM, and what is left of its group SIGKILL.
 """
 
 import signal
@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sshkit.deferred import Deferred
-from sshkit.interfaces.process import ExitStatus, ProcessTransport
+from sshkit.interfaces.process import Descriptor, ExitStatus, ProcessTransport
 
 from .current import current
-from .errors import ProcessFailed, ProcessTimeout, TooMuchOutput
+from .descriptors import STANDARD_STREAMS
+from .errors import ProcessError, ProcessFailed, ProcessTimeout, SpawnError, TooMuchOutput
+from .processes import KILL_AFTER
 from .text import shown
 
 if TYPE_CHECKING:
@@ -24,8 +26,11 @@ RUN_TIMEOUT = 60.0
 #: Bytes of standard output, and as many of standard error, unless told otherwise.
 MAX_OUTPUT = 16 * 1024 * 1024
 
-#: Seconds between SIGTERM and SIGKILL.
-KILL_AFTER = 5.0
+#: Seconds after SIGKILL in which a process must end; one that waits for a broken disk does not.
+GIVE_UP_AFTER = 5.0
+
+#: The end of a process whose status somebody else took.
+UNKNOWN_END = "has ended in an unknown way: this program ignores SIGCHLD, or something else in it waited for the process"
 
 #: Characters of standard error in the message of a program that failed.
 SHOWN_ERRORS = 500
@@ -48,10 +53,12 @@ class Run:
         "_check",
         "_error",
         "_input",
+        "_kill_after",
         "_max_output",
         "_open",
         "_output",
         "_reactor",
+        "_takes_input",
         "_timeout",
         "_timer",
         "_transport",
@@ -66,7 +73,11 @@ class Run:
         timeout: float | None,
         check: bool,
         max_output: int,
+        kill_after: float,
+        plan: Mapping[int, Descriptor | None] = STANDARD_STREAMS,
     ) -> None:
+        self._takes_input = plan[0] == "input"
+        self._kill_after = kill_after
         self._reactor = reactor
         self._argv = tuple(argv)
         self._input = data
@@ -74,7 +85,7 @@ class Run:
         self._check = check
         self._max_output = max_output
         self._output = {1: bytearray(), 2: bytearray()}
-        self._open = 3  # the two outputs and the process
+        self._open = 1 + (plan[1] == "output") + (plan[2] == "output")  # the process, and its outputs
         self._error: BaseException | None = None
         self._timer: DelayedCall | None = None
         self._transport: ProcessTransport | None = None
@@ -88,10 +99,14 @@ class Run:
     def process_started(self, transport: ProcessTransport) -> None:
         """Give it its input, and its time."""
         self._transport = transport
+        hold = getattr(transport, "hold_group", None)
+        if hold is not None:
+            hold()  # so that its group can be ended even after the program itself
         if self._timeout is not None:
             self._timer = self._reactor.call_later(self._timeout, self._time_is_up)
-        transport.write(self._input)
-        transport.write_eof()
+        if self._takes_input:
+            transport.write(self._input)
+            transport.write_eof()
         self._input = b""
 
     def output_received(self, descriptor: int, data: bytes) -> None:
@@ -127,10 +142,10 @@ class Run:
             self._timer.cancel()
         if self.result.called:
             return
-        if self._error is not None:
-            self.result.errback(self._error)
-            return
         assert self._transport is not None
+        if self._error is not None:
+            self.result.errback(self._worded(self._error))
+            return
         status = self._transport.exit_status or ExitStatus()
         completed = Completed(self._argv, status, bytes(self._output[1]), bytes(self._output[2]))
         if self._check and status.code != 0:
@@ -140,6 +155,15 @@ class Run:
 
     def _time_is_up(self) -> None:
         self._fail(ProcessTimeout(f"{self._name} took longer than {self._timeout:g} seconds"))
+
+    def _worded(self, error: BaseException) -> BaseException:
+        """Have an error of time tell what was done about it."""
+        if not isinstance(error, ProcessTimeout):
+            return error
+        transport = self._transport
+        assert transport is not None
+        names = " and ".join(signal.Signals(number).name for number in transport.signals_sent)
+        return ProcessTimeout(f"{error}: {names} sent" if names else str(error))
 
     def _fail(self, error: BaseException) -> None:
         if self._error is None:
@@ -151,28 +175,26 @@ class Run:
         transport = self._transport
         if transport is None:
             return
-        transport.send_signal(signal.SIGTERM)
+        transport.terminate(self._kill_after)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._reactor.call_later(KILL_AFTER, self._kill)
-        if transport.exit_status is not None:  # only its output is held open, by something of its own
-            self._let_go()
-
-    def _kill(self) -> None:
-        assert self._transport is not None
-        self._transport.send_signal(signal.SIGKILL)
-        self._let_go()
+        self._timer = self._reactor.call_later(self._kill_after, self._let_go)
 
     def _let_go(self) -> None:
-        """Close the outputs: nothing more is wanted of whoever holds them."""
+        """Close the outputs: all was killed, and nothing more is wanted of whoever still holds them."""
         transport = self._transport
         assert transport is not None
+        self._timer = self._reactor.call_later(GIVE_UP_AFTER, self._give_up)
         for descriptor in (1, 2):
             transport.close_output(descriptor)  # without a word to us
         if self._open:
             self._open = 1
             if transport.exit_status is not None:
                 self._one_less()
+
+    def _give_up(self) -> None:
+        if not self.result.called and self._error is not None:
+            self.result.errback(ProcessError(f"{self._worded(self._error)}; yet it does not end"))
 
 
 def how_it_ended(completed: Completed) -> str:
@@ -184,7 +206,7 @@ def how_it_ended(completed: Completed) -> str:
         except ValueError:
             how = f"was ended by signal {status.signal}"
     else:
-        how = "has ended in an unknown way" if status.code is None else f"exited with {status.code}"
+        how = UNKNOWN_END if status.code is None else f"exited with {status.code}"
     errors = shown(completed.stderr[-SHOWN_ERRORS:].strip())
     return f"{how}: {errors}" if errors else how
 
@@ -194,21 +216,50 @@ def run_process(
     *,
     input: bytes = b"",
     timeout: float | None = RUN_TIMEOUT,
+    kill_after: float = KILL_AFTER,
     check: bool = False,
     max_output: int = MAX_OUTPUT,
     executable: str | bytes | None = None,
     env: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
     cwd: str | bytes | None = None,
+    descriptors: Mapping[int, Descriptor | None] | None = None,
+    new_session: bool = True,
+    process_group: int | None = None,
+    user: str | int | None = None,
+    group: str | int | None = None,
+    extra_groups: Sequence[str | int] | None = None,
+    umask: int | None = None,
     reactor: Any = None,
 ) -> Deferred[Completed]:
     """Run a program with `input`, and fire with its status and output when it has ended.
 
     Raises SpawnError at once when it cannot start.  Fails with ProcessTimeout after `timeout` seconds, with
     TooMuchOutput past `max_output` bytes of either output, with `check` also with ProcessFailed for any
-    status but 0.  Each of these, and cancelling, ends the program and its process group first.
+    status but 0.  Each of these, and cancelling, ends the program and its process group first: SIGTERM, and
+    SIGKILL when the program has ended, or after `kill_after` seconds.  `descriptors` are those of
+    `spawn_process`, but for pipes: there is nobody to read or write these.
     """
     if reactor is None:
         reactor = current()
-    run = Run(reactor, argv, input, timeout, check, max_output)
-    reactor.spawn_process(run, argv, executable=executable, env=env, cwd=cwd)
+    plan = {**STANDARD_STREAMS, **(descriptors or {})}
+    for number, what in plan.items():
+        if (what == "input" and number) or (what == "output" and number not in (1, 2)):
+            raise SpawnError(f"run_process has nobody for {what!r} as the program's descriptor {number}")
+    if input and plan[0] != "input":
+        raise SpawnError(f"run_process has input for a program whose descriptor 0 is {plan[0]!r}")
+    run = Run(reactor, argv, input, timeout, check, max_output, kill_after, plan)
+    reactor.spawn_process(
+        run,
+        argv,
+        executable=executable,
+        env=env,
+        cwd=cwd,
+        descriptors=descriptors,
+        new_session=new_session,
+        process_group=process_group,
+        user=user,
+        group=group,
+        extra_groups=extra_groups,
+        umask=umask,
+    )
     return run.result

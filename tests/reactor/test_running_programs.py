@@ -18,7 +18,6 @@ from sshkit.reactor import (
     SpawnError,
     TooMuchOutput,
     run_process,
-    running_programs,
     spawning,
 )
 from sshkit.reactor.running_programs import how_it_ended
@@ -76,7 +75,7 @@ def test_a_status_other_than_zero_is_an_error_where_asked(run: Run) -> None:
 
 
 def test_ends_without_a_name_have_words_too() -> None:
-    assert how_it_ended(Completed(("x",), ExitStatus(), b"", b"")) == "has ended in an unknown way"
+    assert how_it_ended(Completed(("x",), ExitStatus(), b"", b"")).startswith("has ended in an unknown way: ")
     assert how_it_ended(Completed(("x",), ExitStatus(signal=200), b"", b"")) == "was ended by signal 200"
 
 
@@ -93,16 +92,13 @@ def test_a_program_that_takes_too_long_is_ended_with_its_children(run: Run, tmp_
     run(main)
 
 
-def test_a_program_that_ignores_sigterm_is_killed(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running_programs, "KILL_AFTER", 0.05)
+def test_a_program_that_ignores_sigterm_is_killed(run: Run, tmp_path: Path) -> None:
     child = tmp_path / "child"
 
     async def main(reactor: Any) -> None:
         child.unlink(missing_ok=True)
         script = f"trap '' TERM; echo $$ > {child}; while :; do sleep 0.01; done"
-        running = run_process(["sh", "-c", script])
+        running = run_process(["sh", "-c", script], kill_after=0.05)
         pid = await written(reactor, child)
         running.cancel()
         with pytest.raises(CancelledError):
@@ -126,7 +122,9 @@ def test_a_grandchild_that_holds_the_output_open_does_not_hold_us(run: Run, tmp_
     async def main(reactor: Any) -> None:
         child.unlink(missing_ok=True)
         with pytest.raises(ProcessTimeout):
-            await run_process(["setsid", "sh", "-c", f"sleep 1000 & echo $! > {child}"], timeout=0.3)
+            await run_process(
+                ["setsid", "sh", "-c", f"sleep 1000 & echo $! > {child}"], timeout=0.3, kill_after=0.05
+            )
         pid = await written(reactor, child)
         if lives(pid):
             os.kill(pid, signal.SIGKILL)
@@ -150,7 +148,7 @@ def test_what_the_system_says_misleadingly_is_said_clearly(
     def too_many(*args: Any) -> int:
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(spawning, "_spawn", too_many)
+    monkeypatch.setattr(spawning, "start", too_many)
     with pytest.raises(SpawnError, match="cannot start true: too many processes or threads run already"):
         run_process(["true"], reactor=reactor)
     reactor.close()
