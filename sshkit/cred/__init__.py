@@ -5,18 +5,29 @@ turn credentials into such ids; a *portal* holds both.  `sshkit.PortalUsers(port
 Level 3: no protocol is known here, so mail, chat and shell can share a portal.
 """
 
-from sshkit.cred.checkers import Anybody, Checkers, KeyChecker, PasswordChecker
+from sshkit.cred.challenges import Challenge, ChallengeAnswer
+from sshkit.cred.checkers import Anybody, Checkers, FunctionChecker, KeyChecker, PasswordChecker
 from sshkit.cred.credentials import (
     Anonymous,
     IAnonymous,
+    IChallengeAnswer,
     ISSHPublicKey,
     IUsernamePassword,
     SSHPublicKey,
     UsernamePassword,
 )
-from sshkit.cred.errors import CredError, LoginFailed, NoCheckerError, RealmRefused
+from sshkit.cred.errors import (
+    CheckerFailed,
+    CredError,
+    HashError,
+    LoginFailed,
+    NoCheckerError,
+    RealmRefused,
+)
 from sshkit.cred.password_file import PasswordFile, PasswordFileError
+from sshkit.cred.password_hashes import hash_password
 from sshkit.cred.portal import (
+    AvatarMaker,
     CredentialsChecker,
     ICredentialsChecker,
     IRealm,
@@ -24,14 +35,22 @@ from sshkit.cred.portal import (
     Portal,
     Realm,
 )
+from sshkit.cred.query_checker import QueryChecker
 
 __all__ = [
     "Anonymous",
     "Anybody",
+    "AvatarMaker",
+    "Challenge",
+    "ChallengeAnswer",
+    "CheckerFailed",
     "Checkers",
     "CredError",
     "CredentialsChecker",
+    "FunctionChecker",
+    "HashError",
     "IAnonymous",
+    "IChallengeAnswer",
     "ICredentialsChecker",
     "IRealm",
     "ISSHPublicKey",
@@ -44,8 +63,10 @@ __all__ = [
     "PasswordFile",
     "PasswordFileError",
     "Portal",
+    "QueryChecker",
     "Realm",
     "RealmRefused",
     "SSHPublicKey",
     "UsernamePassword",
+    "hash_password",
 ]

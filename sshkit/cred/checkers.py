@@ -1,23 +1,27 @@
-"""Checkers that need nothing but memory: passwords, public keys, nobody, and several tried in turn.
+"""Checkers that need nothing but memory or a function: passwords, keys, nobody, several tried in turn.
 
-Given to a `Portal` by programs.  A file of passwords is in `password_file`.
+Given to a `Portal` by programs.  A file of passwords is in `password_file`, a database's in `query_checker`.
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from sshkit.cred.credentials import IAnonymous, ISSHPublicKey, IUsernamePassword
+from sshkit.cred.asking import CHECK_TIMEOUT, NOBODYS, ask_in_turn
+from sshkit.cred.credentials import IAnonymous, IChallengeAnswer, ISSHPublicKey, IUsernamePassword
 from sshkit.cred.errors import LoginFailed
-from sshkit.cred.password_check import matches
+from sshkit.cred.password_check import MAX_PASSWORD, matches, model_of
+from sshkit.cred.password_hashes import Crypt, is_hash
 from sshkit.cred.portal import CredentialsChecker, ICredentialsChecker
-from sshkit.deferred import Deferred, Failure, fail, maybe_deferred
+from sshkit.deferred import Deferred, maybe_deferred
 from sshkit.interfaces import implementer
 
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
+    from sshkit_keys.certificates import Certificate
 
-    from sshkit.cred.credentials import NamedKey, NamedPassword
+    from sshkit.cred.credentials import NamedAnswer, NamedKey, NamedPassword
+    from sshkit.interfaces import Clock
 
 
 def settle(right: Any, username: str) -> Deferred[str]:
@@ -25,7 +29,7 @@ def settle(right: Any, username: str) -> Deferred[str]:
 
     def decide(is_right: Any) -> str:
         if not is_right:
-            raise LoginFailed("the credentials are nobody's")
+            raise LoginFailed(NOBODYS)
         return username
 
     answer: Deferred[Any] = maybe_deferred(lambda: right)
@@ -34,40 +38,108 @@ def settle(right: Any, username: str) -> Deferred[str]:
 
 @implementer(ICredentialsChecker)
 class PasswordChecker:
-    """Passwords by name, plain text or bcrypt hashes (``$2b$...``); the avatar id is the name."""
+    """Passwords by name, plain text or hashes (see `hash_password`); the avatar id is the name.
 
-    __slots__ = ("_hashed", "_passwords")
+    Where all are plain text, answers to challenges can be checked as well.
+    """
+
+    __slots__ = ("_crypt", "_model", "_passwords", "credential_interfaces")
+
+    def __init__(self, passwords: Mapping[str, str], *, crypt: Crypt | None = None) -> None:
+        """`crypt` is needed for hashes of crypt(3)."""
+        self._passwords = dict(passwords)
+        self._model = model_of(self._passwords.values())
+        self._crypt = crypt
+        self.credential_interfaces: tuple[Any, ...] = (IUsernamePassword,)
+        if self._model is None:
+            self.credential_interfaces += (IChallengeAnswer,)
+
+    def request_avatar_id(self, credentials: "NamedPassword | NamedAnswer") -> Deferred[str]:
+        """Return the name, if the password is its."""
+        username = credentials.username
+        stored = self._passwords.get(username)
+        shown: Any = credentials
+        if hasattr(credentials, "is_answered_by"):
+            same = shown.is_answered_by(stored or "")  # the same work for an unknown name
+            return settle(same and bool(stored) and not is_hash(stored or ""), username)
+        return settle(matches(shown.password, stored, self._model, self._crypt), username)
+
+
+@implementer(ICredentialsChecker)
+class FunctionChecker:
+    """Passwords that a function knows: the system's, for instance, or those of another service.
+
+    ``check(username, password)`` answers True, or a name that is the avatar id; anything else, late or at
+    once, lets nobody in.  A `reason` that a false answer has goes to the log.
+    """
+
+    __slots__ = ("_check",)
 
     credential_interfaces = (IUsernamePassword,)
 
-    def __init__(self, passwords: Mapping[str, str]) -> None:
-        self._passwords = dict(passwords)
-        self._hashed = any(stored.startswith("$2") for stored in self._passwords.values())
+    def __init__(self, check: Callable[[str, str], Any]) -> None:
+        self._check = check
 
     def request_avatar_id(self, credentials: "NamedPassword") -> Deferred[str]:
-        """Return the name, if the password is its."""
-        stored = self._passwords.get(credentials.username)
-        return settle(matches(credentials.password, stored, self._hashed), credentials.username)
+        """Return the name, or the one that the function gave."""
+        username, password = credentials.username, credentials.password
+
+        def decide(answer: Any) -> str:
+            if answer is True:
+                return username
+            if isinstance(answer, str) and answer:
+                return answer
+            raise LoginFailed(str(getattr(answer, "reason", NOBODYS)))
+
+        if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD:
+            return settle(False, username)
+        asked: Deferred[Any] = maybe_deferred(self._check, username, password)
+        return asked.add_callback(decide)
 
 
 @implementer(ICredentialsChecker)
 class KeyChecker:
     """Public keys by name: keys, lines of authorized_keys, or paths of such files (read at each login).
 
-    A line with options lets nobody in: what is not enforced must not be half obeyed.
+    A line with options lets nobody in: what is not enforced must not be half obeyed.  A certificate lets in
+    whom it names, where one of `authorities` has signed it and it has no critical option.
     """
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_authorities", "_keys")
 
     credential_interfaces = (ISSHPublicKey,)
 
-    def __init__(self, keys: "Mapping[str, Sequence[PublicKey | str | os.PathLike[str]]]") -> None:
-        self._keys = {user: tuple(sources) for user, sources in keys.items()}
+    def __init__(
+        self,
+        keys: "Mapping[str, Sequence[PublicKey | str | os.PathLike[str]]] | None" = None,
+        *,
+        authorities: "Sequence[PublicKey]" = (),
+    ) -> None:
+        self._keys = {user: tuple(sources) for user, sources in (keys or {}).items()}
+        self._authorities = tuple(authorities)
 
     def request_avatar_id(self, credentials: "NamedKey") -> Deferred[str]:
         """Return the name, if the key is one of its."""
-        sources = self._keys.get(credentials.username, ())
-        return settle(any(_holds(source, credentials.key) for source in sources), credentials.username)
+        from sshkit_keys.certificates import Certificate
+
+        username, key = credentials.username, credentials.key
+        if isinstance(key, Certificate):
+            self._check_certificate(key, username)
+            return settle(True, username)
+        sources = self._keys.get(username, ())
+        return settle(any(_holds(source, key) for source in sources), username)
+
+    def _check_certificate(self, certificate: "Certificate", username: str) -> None:
+        from time import time
+
+        from sshkit_keys.errors import CertificateError
+
+        if certificate.authority not in self._authorities:
+            raise LoginFailed("the certificate is of no authority that is trusted here")
+        try:
+            certificate.check("user", username, int(time()), enforced_options=frozenset())
+        except CertificateError as error:
+            raise LoginFailed(str(error)) from None
 
 
 @implementer(ICredentialsChecker)
@@ -88,16 +160,23 @@ class Anybody:
 
 @implementer(ICredentialsChecker)
 class Checkers:
-    """Alternatives: the first that does not refuse decides.
+    """Alternatives as one checker: the first that does not refuse decides, each under a deadline.
 
-    An error that is no LoginFailed (a directory that does not answer) does not keep the next from being
-    asked; if none lets in, it is the outcome, so that it gets logged.
+    One that raises or hangs is logged and does not keep the next from being asked.  A portal that is given
+    several checkers does the same.
     """
 
-    __slots__ = ("_checkers", "credential_interfaces")
+    __slots__ = ("_checkers", "_clock", "_timeout", "credential_interfaces")
 
-    def __init__(self, *checkers: CredentialsChecker) -> None:
+    def __init__(
+        self,
+        *checkers: CredentialsChecker,
+        timeout: float = CHECK_TIMEOUT / 2,
+        clock: "Clock | None" = None,
+    ) -> None:
         self._checkers = checkers
+        self._timeout = timeout
+        self._clock = clock
         kinds = dict.fromkeys(kind for checker in checkers for kind in checker.credential_interfaces)
         self.credential_interfaces = tuple(kinds)
 
@@ -108,28 +187,7 @@ class Checkers:
             for checker in self._checkers
             if any(kind.providedBy(credentials) for kind in checker.credential_interfaces)
         ]
-        return self._ask(able, 0, credentials, LoginFailed("the credentials are nobody's"))
-
-    def _ask(
-        self, able: list[CredentialsChecker], index: int, credentials: Any, worst: BaseException
-    ) -> Deferred[str]:
-        if index == len(able):
-            return cast("Deferred[str]", fail(worst))
-
-        def refused(failure: Failure) -> Deferred[str]:
-            error = failure.exception
-            if not isinstance(error, Exception):  # cancelled: nobody wants to know any more
-                return cast("Deferred[str]", fail(failure))
-            kept = worst if isinstance(error, LoginFailed) else error
-            return self._ask(able, index + 1, credentials, kept)
-
-        def answered(avatar_id: Any) -> "str | Deferred[str]":
-            if not avatar_id:
-                return self._ask(able, index + 1, credentials, worst)
-            return cast("str", avatar_id)
-
-        asked: Deferred[Any] = maybe_deferred(able[index].request_avatar_id, credentials)
-        return asked.add_callbacks(answered, refused)
+        return ask_in_turn(able, credentials, self._timeout, self._clock)
 
 
 def _holds(source: "PublicKey | str | os.PathLike[str]", key: "PublicKey") -> bool:

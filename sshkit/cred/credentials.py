@@ -26,12 +26,23 @@ class NamedKey(Protocol):
     signed: bool
 
 
+class NamedAnswer(Protocol):
+    """A name and the answer to a challenge, which shows that somebody knows the password."""
+
+    username: str
+
+    def is_answered_by(self, password: str) -> bool:
+        """Tell whether who knows `password` gives this answer; compares in constant time."""
+        ...
+
+
 class Nobody(Protocol):
     """No name and no proof."""
 
 
 IUsernamePassword = interface(NamedPassword)
 ISSHPublicKey = interface(NamedKey)
+IChallengeAnswer = interface(NamedAnswer)
 IAnonymous = interface(Nobody)
 
 

@@ -4,20 +4,34 @@
 method of theirs may return its value, a Deferred of it, or be a coroutine.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import zope.interface
+from sshkit_keys.text import printable
 
-from sshkit.cred.errors import LoginFailed, NoCheckerError, RealmRefused
+from sshkit.cred.asking import CHECK_TIMEOUT, ask_in_turn, in_time, log, who
+from sshkit.cred.errors import CredError, LoginFailed, NoCheckerError, RealmRefused
 from sshkit.deferred import Deferred, Failure, fail, maybe_deferred
 from sshkit.interfaces import interface
 
+if TYPE_CHECKING:
+    from sshkit.interfaces import Clock
 
-class Realm(Protocol):
+Avatar = TypeVar("Avatar")
+_Made = TypeVar("_Made", covariant=True)
+
+#: What a realm makes: the interface that the avatar provides, the avatar, its logout.
+MadeAvatar = tuple[Any, Avatar, Callable[[], Any]]
+
+
+class Realm(Protocol[_Made]):
     """Makes avatars."""
 
-    def request_avatar(self, avatar_id: str, mind: Any, *interfaces: Any) -> Any:
+    def request_avatar(
+        self, avatar_id: str, mind: Any, *interfaces: Any
+    ) -> "MadeAvatar[_Made] | Awaitable[MadeAvatar[_Made]]":
         """Return (interface, avatar, logout) for `avatar_id`, whose credentials were right.
 
         `mind` is the other side's own: for SSH the ServerConnection.  `interfaces` are what the caller can
@@ -44,29 +58,75 @@ IRealm = interface(Realm)
 ICredentialsChecker = interface(CredentialsChecker)
 
 
-class Login(NamedTuple):
+class Login(NamedTuple, Generic[Avatar]):
     """What a login gives."""
 
     interface: Any  #: which of those asked for the avatar provides; None where none was asked for
-    avatar: Any
+    avatar: Avatar
     logout: Callable[[], Any]
 
 
-class Portal:
-    """One realm and the checkers in front of it; the first checker that knows the kind is asked."""
+def _nothing() -> None:
+    """Log nobody out."""
 
-    __slots__ = ("_checkers", "realm")
 
-    def __init__(self, realm: Realm, checkers: Sequence[CredentialsChecker] = ()) -> None:
+class AvatarMaker(Generic[Avatar]):
+    """A realm that is one function of the avatar id; `logout`, if given, is called with the avatar."""
+
+    __slots__ = ("_logout", "_make")
+
+    def __init__(
+        self,
+        make: "Callable[[str], Avatar | Awaitable[Avatar]]",
+        logout: Callable[[Avatar], Any] | None = None,
+    ) -> None:
+        self._make = make
+        self._logout = logout
+
+    def request_avatar(self, avatar_id: str, mind: Any, *interfaces: Any) -> "Deferred[MadeAvatar[Avatar]]":
+        """Return what the function makes; it counts as what was wanted most."""
+        logout = self._logout
+
+        def made(avatar: Avatar) -> "MadeAvatar[Avatar]":
+            end = _nothing if logout is None else partial(logout, avatar)
+            return (interfaces[0] if interfaces else None), avatar, end
+
+        making: Deferred[Any] = maybe_deferred(cast("Callable[[str], Any]", self._make), avatar_id)
+        return making.add_callback(made)
+
+
+zope.interface.classImplements(AvatarMaker, IRealm)
+
+
+class Portal(Generic[Avatar]):
+    """One realm and the checkers in front of it; those that know the kind are asked in order.
+
+    Each checker, and the realm, has `timeout` seconds on `clock` (default: the reactor that runs).
+    """
+
+    __slots__ = ("_checkers", "_clock", "realm", "timeout")
+
+    def __init__(
+        self,
+        realm: Realm[Avatar],
+        checkers: Sequence[CredentialsChecker] = (),
+        *,
+        timeout: float = CHECK_TIMEOUT,
+        clock: "Clock | None" = None,
+    ) -> None:
+        if not timeout > 0:
+            raise CredError(f"a portal's timeout of {timeout} s: it must be above 0")
         self.realm = realm
-        self._checkers: dict[Any, CredentialsChecker] = {}
+        self.timeout = timeout
+        self._clock = clock
+        self._checkers: dict[Any, list[CredentialsChecker]] = {}
         for checker in checkers:
             self.register_checker(checker)
 
     def register_checker(self, checker: CredentialsChecker, *interfaces: Any) -> None:
-        """Ask `checker` about credentials of its kinds, or of `interfaces` only; the last one counts."""
+        """Ask `checker` about credentials of its kinds, or of `interfaces` only, after those before it."""
         for kind in interfaces or checker.credential_interfaces:
-            self._checkers[kind] = checker
+            self._checkers.setdefault(kind, []).append(checker)
 
     def list_credentials_interfaces(self) -> list[Any]:
         """Return the kinds of credentials that can be used."""
@@ -77,36 +137,38 @@ class Portal:
         return kind in self._checkers
 
     def check(self, credentials: Any) -> Deferred[str]:
-        """Return whose credentials these are, without an avatar; fails with LoginFailed or NoCheckerError."""
+        """Return whose credentials these are, without an avatar; fails with LoginFailed only."""
         kinds: Any = zope.interface.providedBy(credentials)
-        for kind in kinds:
-            checker = self._checkers.get(kind)
-            if checker is not None:
-                answer: Deferred[Any] = maybe_deferred(checker.request_avatar_id, credentials)
-                return answer.add_callback(_named)
-        return fail(NoCheckerError(f"no checker takes {type(credentials).__name__}"))
+        able = [checker for kind in kinds for checker in self._checkers.get(kind, ())]
+        if not able:
+            return fail(NoCheckerError(f"no checker takes {type(credentials).__name__}"))
+        return ask_in_turn(able, credentials, self.timeout, self._clock)
 
-    def login(self, credentials: Any, mind: Any = None, *interfaces: Any) -> Deferred[Login]:
+    def login(self, credentials: Any, mind: Any = None, *interfaces: Any) -> Deferred[Login[Avatar]]:
         """Check `credentials` and return the avatar with its logout.
 
-        Fails with LoginFailed, NoCheckerError, RealmRefused, or whatever a checker or the realm raised.
+        Whatever goes wrong fails with LoginFailed, whose text is for the log, where it is written: the other
+        side is told its `told` and no more.  Cancelling gives up.
         """
 
-        def known(avatar_id: str) -> Deferred[Any]:
-            making: Deferred[Any] = maybe_deferred(self.realm.request_avatar, avatar_id, mind, *interfaces)
-            return making.add_callbacks(lambda made: _login(made, interfaces), _refused)
+        def known(avatar_id: str) -> Deferred[Login[Avatar]]:
+            asking = cast("Callable[..., Any]", self.realm.request_avatar)
+            making: Deferred[Any] = maybe_deferred(asking, avatar_id, mind, *interfaces)
+            made = making.add_callbacks(lambda made: _login(made, interfaces), _no_avatar)
+            return in_time(
+                made, f"the realm {type(self.realm).__name__}", credentials, self.timeout, self._clock
+            )
 
-        return self.check(credentials).add_callback(known)
+        def refused(failure: Failure) -> Failure:
+            error = failure.exception
+            if isinstance(error, LoginFailed):
+                log("info", f"login of {who(credentials)} refused: {printable(str(error))}")
+            return failure
+
+        return self.check(credentials).add_callback(known).add_errback(refused)
 
 
-def _named(avatar_id: Any) -> str:
-    """An empty or false answer of a checker is nobody (R10): only an id lets in."""
-    if not isinstance(avatar_id, str) or not avatar_id:
-        raise LoginFailed("the credentials are nobody's")
-    return avatar_id
-
-
-def _login(made: Any, wanted: Sequence[Any]) -> Login:
+def _login(made: Any, wanted: Sequence[Any]) -> Login[Any]:
     try:
         found, avatar, logout = made
     except (TypeError, ValueError):
@@ -118,7 +180,7 @@ def _login(made: Any, wanted: Sequence[Any]) -> Login:
     return Login(found, avatar, cast("Callable[[], Any]", logout))
 
 
-def _refused(failure: Failure) -> Failure:
+def _no_avatar(failure: Failure) -> Failure:
     if isinstance(failure.exception, NotImplementedError):
         raise RealmRefused("the realm has no avatar for this login") from failure.exception
     return failure

@@ -12,8 +12,10 @@ from zope.interface.verify import verifyObject
 from sshkit.cred import (
     Anonymous,
     Anybody,
+    CheckerFailed,
     Checkers,
     IAnonymous,
+    IChallengeAnswer,
     ICredentialsChecker,
     IRealm,
     ISSHPublicKey,
@@ -29,7 +31,7 @@ from sshkit.cred import (
     SSHPublicKey,
     UsernamePassword,
 )
-from sshkit.cred.password_check import MAX_PASSWORD, matches
+from sshkit.cred.password_check import MAX_PASSWORD, NOBODY, matches
 from sshkit.deferred import CancelledError, Deferred, succeed
 from sshkit.interfaces import implementer
 from sshkit.reactor.running import run
@@ -71,7 +73,7 @@ def test_a_login_gives_the_avatar_and_its_logout() -> None:
     assert (login.interface, login.avatar) == (list, ["ann", "mind"])
     login.logout()
     assert realm.out == ["ann"]
-    assert portal.list_credentials_interfaces() == [IUsernamePassword]
+    assert portal.list_credentials_interfaces() == [IUsernamePassword, IChallengeAnswer]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +87,8 @@ def test_r9_a_wrong_password_and_an_unknown_name_fail_alike(user: str, password:
 
 
 def test_r10_a_long_password_is_nobodys_before_it_is_hashed() -> None:
-    assert matches("x" * (MAX_PASSWORD + 1), "x" * (MAX_PASSWORD + 1), False) is False
-    assert matches("x" * (MAX_PASSWORD + 1), "$2b$nonsense", True) is False
+    assert matches("x" * (MAX_PASSWORD + 1), "x" * (MAX_PASSWORD + 1), None) is False
+    assert matches("x" * (MAX_PASSWORD + 1), "$2b$nonsense", NOBODY) is False
 
 
 def test_r10_an_invalid_hash_matches_nothing_and_an_unknown_name_costs_a_hash() -> None:
@@ -118,7 +120,7 @@ def test_nobody_may_log_in_as_anybody_only_where_a_checker_says_so() -> None:
     assert portal.login(Anonymous()).result().avatar == ["guest", None]
 
 
-def test_alternatives_are_asked_in_turn() -> None:
+def test_alternatives_are_asked_in_turn(caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         credential_interfaces = (IUsernamePassword,)
 
@@ -132,11 +134,15 @@ def test_alternatives_are_asked_in_turn() -> None:
     checker = Checkers(
         KeyChecker({}), Broken(), Never(), PasswordChecker({"ann": "1"}), PasswordChecker({"bob": "2"})
     )
-    assert checker.credential_interfaces == (ISSHPublicKey, IUsernamePassword)
+    assert checker.credential_interfaces == (ISSHPublicKey, IUsernamePassword, IChallengeAnswer)
     portal = Portal(Homes(), [checker])
     assert portal.login(UsernamePassword("ann", "1")).result().avatar[0] == "ann"
     assert portal.login(UsernamePassword("bob", "2")).result().avatar[0] == "bob"
-    assert isinstance(failure_of(portal.login(UsernamePassword("eve", "3"))), OSError)
+    error = failure_of(portal.login(UsernamePassword("eve", "3")))
+    assert isinstance(error, CheckerFailed)
+    assert isinstance(error.__cause__, OSError)
+    assert str(error) == "the checker Broken failed: OSError: the directory does not answer"
+    assert "login of 'eve': the checker Broken failed" in caplog.text
 
 
 def test_a_cancelled_login_asks_no_further_checker() -> None:
