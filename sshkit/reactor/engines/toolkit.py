@@ -10,7 +10,8 @@ when the handler returns.  `defer_to_host` calls such a function outside of any 
 """
 
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, Protocol, TypeVar
@@ -21,6 +22,7 @@ from sshkit.interfaces.reactor import IReactor
 
 from ..current import running_reactors
 from ..errors import ReactorClosed, ReactorError
+from ..life import as_deferred_result, close_unstarted
 from ..polling import PollingReactor
 from ..timers import Timers
 from .hosted import HostedReactor
@@ -72,7 +74,7 @@ class ToolkitReactor(HostedReactor, PollingReactor):
         super().__init__()
         self.name = host.name
         self.run_by = host.main_loop
-        self.instead = f"{host.main_loop} runs it; give coroutines to sshkit.ensure_deferred"
+        self.instead = f"{host.main_loop} runs it; give coroutines to reactor.start"
         self._host: Toolkit | None = host
         self._turning = False
         self._deaf = False  # an inner loop found us in the middle of a turn
@@ -82,8 +84,12 @@ class ToolkitReactor(HostedReactor, PollingReactor):
         self._thread = get_ident()
         self._scheduler = set_scheduler(self.call_soon)
         running_reactors[self._thread] = self
-        host.watch(self.poller.fileno(), self._serve)
-        host.at_end(self.finish)
+        try:
+            host.at_end(self.finish)
+            host.watch(self.poller.fileno(), self._serve)
+        except BaseException:
+            self.close()
+            raise
 
     # -- turns ------------------------------------------------------------------------------------
 
@@ -140,17 +146,41 @@ class ToolkitReactor(HostedReactor, PollingReactor):
         deferred: Deferred[_T] = Deferred()
 
         def call() -> None:
-            if deferred.called:  # cancelled
+            if deferred.called or self._host is None:  # cancelled, or too late
                 return
             try:
                 result = function(*args)
             except Exception as error:
-                deferred.errback(error)
+                self.call_soon(partial(deferred.errback, error))
             else:
-                deferred.callback(result)
+                self.call_soon(partial(deferred.callback, result))
 
         self._host.call_soon(call)
         return deferred
+
+    def start(self, coroutine: Coroutine[Any, Any, _T]) -> Deferred[_T]:
+        """Run a coroutine from our next turn on; at the end of the program it is cancelled and waited for.
+
+        What a button begins.  Called in the toolkit's thread.
+        """
+        if self._host is None:
+            close_unstarted(coroutine)
+            raise ReactorClosed(f"the {self.name} reactor is closed")
+        begin: Deferred[None] = Deferred()
+        program = as_deferred_result(coroutine, begin)
+
+        def end() -> Deferred[_T]:
+            program.cancel()
+            return program
+
+        def ended(result: Any) -> Any:
+            self.remove_system_event_trigger(trigger)
+            return result
+
+        trigger = self.add_system_event_trigger("before", "shutdown", end)
+        self.call_soon(partial(begin.callback, None))
+        program.add_both(ended)
+        return program
 
     # -- life -------------------------------------------------------------------------------------
 

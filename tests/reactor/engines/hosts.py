@@ -1,5 +1,6 @@
-"""The toolkits, each with a program of its own around a coroutine.  What is absent skips; in CI that fails."""
+"""The toolkits, each with a program of its own around a coroutine.  What is absent skips, and fails in CI."""
 
+import atexit
 import gc
 import importlib.util
 import os
@@ -9,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -30,8 +31,8 @@ def qt_application() -> Any:
     return widgets.QApplication.instance() or widgets.QApplication(["tests"])
 
 
-def import_glib() -> Any:
-    """Return the module GLib, of Debian's package if need be."""
+def import_glib(name: str = "GLib") -> Any:
+    """Return the module GLib, or one beside it, of Debian's package if need be."""
     if "gi" not in sys.modules and importlib.util.find_spec("gi") is None and DEBIAN_GI.exists():
         spec = importlib.util.spec_from_file_location(
             "gi", DEBIAN_GI / "__init__.py", submodule_search_locations=[str(DEBIAN_GI)]
@@ -46,7 +47,7 @@ def import_glib() -> Any:
             pytest.skip(f"PyGObject cannot be imported: {error}")
     pytest.importorskip("gi", exc_type=ImportError)
     with warnings.catch_warnings(action="ignore", category=ImportWarning):  # its importer is an old one
-        return importlib.import_module("gi.repository.GLib")
+        return importlib.import_module(f"gi.repository.{name}")
 
 
 _display: list[tuple[subprocess.Popen[bytes], str]] = []
@@ -66,6 +67,7 @@ def display() -> str:
         os.close(writing)
         with os.fdopen(reading) as answer:
             _display.append((server, ":" + answer.readline().strip()))
+        atexit.register(close_display)
     return _display[0][1]
 
 
@@ -139,3 +141,38 @@ def run_glib(main: Callable[[Any], Any]) -> Any:
 
 #: name -> run(main), as in tests/reactor/helpers.py.
 HOSTS: dict[str, Callable[[Callable[[Any], Any]], Any]] = {"qt": run_qt, "tk": run_tk, "glib": run_glib}
+
+
+class InnerLoop(NamedTuple):
+    """A loop within the loop, as of a dialog that waits for its answer."""
+
+    run: Callable[[], object]
+    end: Callable[[], object]
+    after: Callable[[int, Callable[[], object]], object]  #: the toolkit's own timer, in milliseconds
+
+
+def inner_qt() -> InnerLoop:
+    """Return what QDialog.exec runs."""
+    qt_application()
+    core = importlib.import_module("PySide6.QtCore")
+    loop = core.QEventLoop()
+    return InnerLoop(loop.exec, loop.quit, core.QTimer.singleShot)
+
+
+def inner_tk() -> InnerLoop:
+    """Return what tkinter's dialogs run."""
+    root = tk_window()
+    variable = importlib.import_module("tkinter").IntVar(root)
+    return InnerLoop(lambda: root.wait_variable(variable), lambda: variable.set(1), root.after)
+
+
+def inner_glib() -> InnerLoop:
+    """Return what dialogs of GTK ran."""
+    glib_module = import_glib()
+    loop = glib_module.MainLoop()
+    return InnerLoop(
+        loop.run, loop.quit, lambda wait, call: glib_module.timeout_add(wait, lambda: bool(call()) and False)
+    )
+
+
+INNER: dict[str, Callable[[], InnerLoop]] = {"qt": inner_qt, "tk": inner_tk, "glib": inner_glib}
