@@ -5,8 +5,9 @@ ctrl-C is a signal again, so that a statement that never ends can be stopped: it
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sshkit.manhole.console import ConsoleOptions, Screen, run_console
@@ -37,9 +38,10 @@ async def run_local(
         raise LocalProtocolError("a console needs a terminal on standard input and output")
     screen = Screen(colours=options.colours)
     input, output = create_input(sys.stdin), create_output(sys.stdout)
+    interrupts = Interrupts(screen)
     interpreter = Interpreter(
         namespace,
-        write=screen.write,
+        write=interrupts.write,
         read_line=screen.read_line,
         drained=screen.drained,
         threaded=threaded,
@@ -47,7 +49,8 @@ async def run_local(
     )
     try:
         with create_app_session(input=input, output=output):
-            return await run_console(interpreter, options, screen, running=lambda: _running(interpreter))
+            running = partial(_running, interpreter, interrupts)
+            return await run_console(interpreter, options, screen, running=running)
     finally:
         interpreter.close()
         input.close()
@@ -60,8 +63,48 @@ def wants_colours() -> bool:
     return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
+class Interrupts:
+    """The terminal's ctrl-C while code runs, and what that code shows meanwhile.
+
+    prompt_toolkit drops any exception that is raised at certain places of its writing, so an interruption
+    waits there until the text is shown.
+    """
+
+    __slots__ = ("_came", "_screen", "_shows", "elsewhere")
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._shows = False
+        self._came = False  # while something was shown
+        self.elsewhere: Callable[[], object] = nothing  #: called where no code of the person's runs
+
+    def write(self, text: str) -> None:
+        """Show text."""
+        self._shows = True
+        try:
+            self._screen.write(text)
+        finally:
+            self._shows = False
+        if self._came:
+            self._came = False
+            self.interrupt(0, sys._getframe())
+
+    def interrupt(self, number: int, frame: "FrameType | None") -> None:
+        """Interrupt: the handler of a signal."""
+        if self._shows:
+            self._came = True
+        elif runs_guarded_code(frame):
+            raise KeyboardInterrupt
+        else:
+            self.elsewhere()
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
 @contextmanager
-def _running(interpreter: "Interpreter") -> "Iterator[None]":
+def _running(interpreter: "Interpreter", interrupts: Interrupts) -> "Iterator[None]":
     """Let the terminal's ctrl-C interrupt what runs, and echo nothing that is typed ahead."""
     import signal
     import termios
@@ -77,13 +120,9 @@ def _running(interpreter: "Interpreter") -> "Iterator[None]":
     termios.tcsetattr(fd, termios.TCSANOW, modes)
     loop = get_running_loop()
 
-    def interrupt(number: int, frame: "FrameType | None") -> None:
-        if runs_guarded_code(frame):
-            raise KeyboardInterrupt
-        loop.call_soon_threadsafe(interpreter.interrupt)
-
+    interrupts.elsewhere = lambda: loop.call_soon_threadsafe(interpreter.interrupt)
     in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, interrupt) if in_main_thread else None
+    handler = signal.signal(signal.SIGINT, interrupts.interrupt) if in_main_thread else None
     try:
         yield
     finally:

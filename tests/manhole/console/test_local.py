@@ -4,12 +4,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
 from sshkit_cli import manhole
 
 import sshkit
-from sshkit.manhole.local import run_local, runs_guarded_code, wants_colours
+from sshkit.manhole.interpreter import guarded
+from sshkit.manhole.local import Interrupts, run_local, runs_guarded_code, wants_colours
 from sshkit.ssh.errors import LocalProtocolError
 from tests.cli.user import PtyUser
 
@@ -95,3 +97,28 @@ def test_colours_are_not_wanted_where_the_environment_says_so(monkeypatch: pytes
 
 def test_a_signal_outside_of_the_persons_code_raises_nothing() -> None:
     assert not runs_guarded_code(sys._getframe())
+
+
+def test_an_interruption_that_comes_while_text_is_shown_waits_until_it_is() -> None:
+    shown = []
+
+    class Swallowing:
+        def write(self, text: str) -> None:
+            try:
+                interrupts.interrupt(2, sys._getframe())
+            except BaseException:  # as prompt_toolkit does
+                return
+            shown.append(text)
+
+    async def code() -> None:
+        interrupts.write("text")
+        shown.append("went on")
+
+    interrupts = Interrupts(cast("Any", Swallowing()))
+    interrupts.elsewhere = lambda: shown.append("elsewhere")
+    with pytest.raises(StopIteration) as stopped:
+        guarded(code()).send(None)
+    assert isinstance(stopped.value.value.error, KeyboardInterrupt)
+    assert shown == ["text"]
+    interrupts.write("no code")
+    assert shown == ["text", "no code", "elsewhere"]
