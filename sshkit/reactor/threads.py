@@ -1,111 +1,60 @@
-"""Threads: a small pool for what blocks, and calls into the reactor from outside.
+"""Threads and the reactor: calls into it from outside, and the pool for what blocks.
 
-Used by every reactor's `defer_to_thread` and `blocking_call_from_thread`; loaded on first use.  Not
-concurrent.futures: its import costs a command more than this whole file runs.
+Used by every reactor's `defer_to_thread` and `blocking_call_from_thread`; loaded on first use.  The pool
+itself is in `thread_pool`.
 """
 
-import contextvars
 import threading
+from _thread import get_ident
 from collections.abc import Callable
-from os import cpu_count
-from queue import Empty, SimpleQueue
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sshkit.deferred import Deferred, Failure, maybe_deferred
+from sshkit.interfaces.threads import BLOCKING_TIMEOUT
 
+from .current import running_asyncio_loop, running_reactors
 from .errors import ReactorClosed, ReactorError
+from .thread_pool import (
+    PoolStatistics,
+    ThreadPool,
+    ThreadPoolClosed,
+    ThreadPoolFull,
+    ThreadsStillRun,
+    ThreadTimeout,
+    working,
+)
 
 if TYPE_CHECKING:
     from .core import ReactorCore
 
-#: Threads of one pool: name look-ups and slow files wait more than they work.
-MAX_THREADS = min(32, (cpu_count() or 1) + 8)
-
-#: Seconds after which a thread without work ends.
-IDLE_SECONDS = 10.0
-
-Job = Callable[[], None]
-
-
-class ThreadPool:
-    """Threads made when there is work for them.  They are daemons: a look-up that hangs keeps no program."""
-
-    __slots__ = ("_closed", "_idle", "_lock", "_queue", "_threads", "_unclaimed")
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads = 0
-        self._idle = 0  # threads that wait and have no job coming
-        self._unclaimed = 0  # queued jobs for which no thread was free
-        self._closed = False
-
-    def defer(self, reactor: "ReactorCore", function: Callable[[], Any]) -> Deferred[Any]:
-        """Run `function` in a thread, in a copy of the present context."""
-        deferred: Deferred[Any] = Deferred(_forget_result)
-        context = contextvars.copy_context()
-
-        def job() -> None:
-            try:
-                result = context.run(function)
-            except BaseException as error:
-                answer: Callable[[Any], None] = deferred.errback
-                result = error
-            else:
-                answer = deferred.callback
-            try:
-                reactor.call_from_thread(answer, result)
-            except (ReactorClosed, RuntimeError):  # nobody is there to hear it
-                pass
-
-        self.submit(job)
-        return deferred
-
-    def submit(self, job: Job) -> None:
-        """Queue a job; add a thread if none is idle."""
-        with self._lock:
-            if self._closed:
-                raise ReactorClosed("the thread pool is closed")
-            if self._idle:
-                self._idle -= 1
-            elif self._threads < MAX_THREADS:
-                threading.Thread(target=self._work, name="sshkit-worker", daemon=True).start()
-                self._threads += 1
-            else:
-                self._unclaimed += 1
-            self._queue.put(job)
-
-    def _work(self) -> None:
-        while True:
-            try:
-                job = self._queue.get(timeout=IDLE_SECONDS)
-            except Empty:
-                with self._lock:
-                    if self._idle:
-                        self._idle -= 1
-                        self._threads -= 1
-                        return
-                continue  # a job is coming just now
-            if job is None:
-                return
-            job()
-            del job
-            with self._lock:
-                if self._unclaimed:
-                    self._unclaimed -= 1
-                else:
-                    self._idle += 1
-
-    def close(self) -> None:
-        """Let the threads end when their present job has; none is waited for."""
-        with self._lock:
-            self._closed = True
-            for _ in range(self._threads):
-                self._queue.put(None)
+__all__ = [
+    "PoolStatistics",
+    "ThreadPool",
+    "ThreadPoolClosed",
+    "ThreadPoolFull",
+    "ThreadTimeout",
+    "ThreadsStillRun",
+    "blocking_call",
+    "from_thread",
+]
 
 
-def _forget_result(deferred: Deferred[Any]) -> None:
-    """A thread cannot be stopped; its late result is dropped."""
+def from_thread(function: Callable[..., Any], *args: Any, timeout: float | None = BLOCKING_TIMEOUT) -> Any:
+    """Have the reactor that gave this thread its work call `function(*args)`, and wait for its outcome.
+
+    Called in functions that run by `defer_to_thread`; elsewhere, and in a reactor's own thread, it is a
+    ReactorError.  The function may be a coroutine function or return a Deferred; after `timeout` seconds it
+    is cancelled and TimeoutError raised.
+    """
+    if get_ident() in running_reactors or running_asyncio_loop() is not None:
+        raise ReactorError("from_thread in a reactor's own thread would wait for itself; await instead")
+    reactor = getattr(working, "reactor", None)
+    if reactor is None:
+        raise ReactorError(
+            "this thread was given its work by no reactor: call reactor.blocking_call_from_thread(...)"
+        )
+    return blocking_call(reactor, partial(function, *args), timeout)
 
 
 def blocking_call(reactor: "ReactorCore", function: Callable[[], Any], timeout: float | None) -> Any:

@@ -3,14 +3,12 @@
 import contextvars
 import threading
 from collections.abc import Callable
-from queue import Empty
 from typing import Any
 
 import pytest
 
 from sshkit.deferred import CancelledError, Deferred, gather
-from sshkit.reactor import ReactorClosed, ReactorError, new_reactor, threads
-from sshkit.reactor.threads import ThreadPool
+from sshkit.reactor import ReactorClosed, ReactorError, new_reactor, thread_pool
 
 from .helpers import later
 
@@ -47,7 +45,7 @@ def test_the_function_sees_the_callers_context(run: Run) -> None:
 
 
 def test_many_functions_share_a_bounded_number_of_threads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "MAX_THREADS", 3)
+    monkeypatch.setattr(thread_pool, "MAX_THREADS", 3)
 
     async def main(reactor: Any) -> None:
         seen = list(await gather(*(reactor.defer_to_thread(threading.get_ident) for _ in range(200))))
@@ -79,47 +77,6 @@ def test_a_cancelled_wait_drops_the_late_result(run: Run) -> None:
         await later(reactor, 0.002)
 
     run(main)
-
-
-def test_an_idle_thread_ends_and_another_takes_later_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.001)
-    pool = ThreadPool()
-    for _ in range(2):
-        seen: list[threading.Thread] = []
-        done = threading.Event()
-
-        def work(seen: list[threading.Thread] = seen, done: threading.Event = done) -> None:
-            seen.append(threading.current_thread())
-            done.set()
-
-        pool.submit(work)
-        done.wait(30)
-        seen[0].join(30)
-        assert not seen[0].is_alive()
-        assert pool._threads == 0
-    pool.close()
-    with pytest.raises(ReactorClosed):
-        pool.submit(lambda: None)
-
-
-def test_a_thread_that_was_claimed_waits_on_for_its_work() -> None:
-    class Scripted:
-        """The work comes just after the thread gave up waiting for it."""
-
-        def __init__(self) -> None:
-            self.script: list[Any] = [None, done.append, Empty]
-
-        def get(self, timeout: float) -> Any:
-            step = self.script.pop()
-            if step is Empty:
-                raise Empty
-            return None if step is None else lambda: step(1)
-
-    done: list[int] = []
-    pool = ThreadPool()
-    pool._queue = Scripted()  # type: ignore[assignment]
-    pool._work()
-    assert done == [1]
 
 
 def test_call_from_thread_wakes_the_reactor(run: Run) -> None:
@@ -242,20 +199,24 @@ def test_a_closing_reactor_answers_those_who_wait_for_it(engine: str) -> None:
 
 def test_a_result_for_a_closed_reactor_is_dropped() -> None:
     reactor = new_reactor("native")
-    release, finished = threading.Event(), threading.Event()
+    release = threading.Event()
+    seen: list[threading.Thread] = []
+    began = threading.Event()
 
     def work() -> None:
+        seen.append(threading.current_thread())
+        began.set()
         release.wait(30)
 
     async def main() -> None:
         reactor.defer_to_thread(work)
-        pool: Any = reactor._thread_pool
-        pool.submit(finished.set)
 
     reactor.run_until(main())
+    assert began.wait(30)
     reactor.close()
     release.set()
-    assert finished.wait(30)
+    seen[0].join(30)
+    assert not seen[0].is_alive()
 
 
 def test_a_late_cancel_for_a_closed_reactor_is_only_a_time_out() -> None:
