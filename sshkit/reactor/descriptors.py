@@ -42,9 +42,14 @@ class Descriptors:
     def open(self, reactor: "ServingReactor", plan: Mapping[int, Descriptor | None]) -> None:
         """Open what a plan asks for; raises SpawnError, and OSError where pipes run out."""
         most = os.sysconf("SC_OPEN_MAX")
-        for number, what in sorted(plan.items(), key=lambda item: item[1] == "stdout"):
+        for number, what in plan.items():  # before our pipes take the number of one that is not open
             if not 0 <= number < most:
                 raise SpawnError(f"a child has no descriptor {number}: they go from 0 to {most - 1}")
+            if what is not None and not isinstance(what, str):
+                self.child[number] = checked(
+                    reactor, what if isinstance(what, int) else what.fileno(), number
+                )
+        for number, what in sorted(plan.items(), key=lambda item: item[1] == "stdout"):
             if what == "input":
                 self.child[number], self.inputs[number] = pipe(self.theirs, self.ours)
             elif what == "output":
@@ -60,8 +65,8 @@ class Descriptors:
                 self.child[number] = self.child[1]
             elif isinstance(what, str):
                 raise SpawnError(
-                    f'unknown plan {what!r} for the child\'s descriptor {number}: there are "input", "output", '
-                    '"null", "stdout", None, and a descriptor of ours'
+                    f"unknown plan {what!r} for the child's descriptor {number}: there are "
+                    '"input", "output", "null", "stdout", None, and a descriptor of ours'
                 )
             elif what is not None:
                 self.child[number] = checked(

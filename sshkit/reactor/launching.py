@@ -1,4 +1,4 @@
-"""Starting a program as another user: through a small Python that changes itself and then becomes the program.
+"""Starting a program as another user: through a small Python that changes itself and becomes the program.
 
 Not by forking this process: what runs between fork and exec would be Python beside the threads of a server.
 The launcher gets its job in a file, and answers on a pipe that closes when it becomes the program; all that

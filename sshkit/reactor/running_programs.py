@@ -30,7 +30,7 @@ MAX_OUTPUT = 16 * 1024 * 1024
 GIVE_UP_AFTER = 5.0
 
 #: The end of a process whose status somebody else took.
-UNKNOWN_END = "has ended in an unknown way: this program ignores SIGCHLD, or something else in it waited for the process"
+UNKNOWN_END = "has ended in an unknown way: we ignore SIGCHLD, or something else here has waited for it"
 
 #: Characters of standard error in the message of a program that failed.
 SHOWN_ERRORS = 500
