@@ -71,12 +71,17 @@ def display() -> str:
     return _display[0][1]
 
 
-def close_display() -> None:
-    """End the window and the screen's server."""
+def close_window() -> None:
+    """Destroy the window of all tests, and have it freed in this thread."""
     while _roots:
         _roots[0].destroy()
         del _roots[0]
-        gc.collect()
+    gc.collect()
+
+
+def close_display() -> None:
+    """End the window and the screen's server."""
+    close_window()
     while _display:
         server, _ = _display.pop()
         server.terminate()

@@ -320,9 +320,7 @@ def test_it_may_be_closed_in_another_context(toolkit_name: str, inner: Inner) ->
         assert second is not reactor
 
 
-def test_a_callback_may_end_the_program_and_what_it_began_is_cleaned_up(
-    toolkit_name: str, inner: Inner
-) -> None:
+def test_a_callback_may_end_the_program_and_is_cleaned_up(toolkit_name: str, inner: Inner) -> None:
     order: list[str] = []
     loop = inner()
     reactor = ATTACH[toolkit_name]()
