@@ -347,3 +347,17 @@ def test_at_the_limits_of_the_system_a_child_says_so_and_loses_nothing(options: 
 
     assert in_child(descriptors) == 0
     assert in_child(processes) == 0
+
+
+def test_the_same_is_refused_in_a_program_that_is_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without leaving root, so that it is seen from inside."""
+    monkeypatch.setattr(os, "geteuid", lambda: NOBODY.pw_uid)
+    monkeypatch.setattr(os, "getegid", lambda: NOBODY.pw_gid)
+    monkeypatch.setattr(os, "getgroups", lambda: [NOBODY.pw_gid])
+    reactor = new_reactor("native")
+    assert refusal(reactor, user="root") == "cannot start a program as user root: only root may do so"
+    assert refusal(reactor, group="root") == "cannot start a program as group root: only root may do so"
+    text = refusal(reactor, extra_groups=[0])
+    assert text == "cannot start a program with other extra groups: only root may do so"
+    assert accounts.identity("nobody", None, ["nogroup"], None) is None
+    reactor.close()
