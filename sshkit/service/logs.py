@@ -94,15 +94,30 @@ def _text(value: Any) -> str:
         return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
 
 
+class LogFile(logging.FileHandler):
+    """A log in a file, which can be opened anew."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self.path = path
+
+    def reopen(self) -> None:
+        """Go on in the file of that path; OSError, and the old one stays, where that fails."""
+        stream = self._open()
+        self.acquire()
+        try:
+            old, self.stream = self.stream, stream
+        finally:
+            self.release()
+        if old is not None:
+            old.close()
+
+
 def open_log(path: str | None, log_format: str) -> logging.Handler:
     """Return a handler that appends to the file, or writes to standard error; raises OptionError."""
     handler: logging.Handler
     try:
-        handler = (
-            logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-            if path
-            else logging.StreamHandler()
-        )
+        handler = LogFile(path) if path else logging.StreamHandler()
     except OSError as error:
         raise OptionError(f"--log {printable(path or '', 4096)}: {error.strerror}") from error
     handler.setFormatter(JSONFormatter() if log_format == "json" else TextFormatter())

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sshkit.interfaces import Reactor
-    from sshkit.server.systemd import Notifier
 
     from .base import Service
     from .detaching import Detached
+    from .notifying import ConnectedNotifier
     from .pid_file import PidFile
 
 DONE = 0
@@ -56,7 +56,7 @@ class _Program:
         self._pid_file: PidFile | None = None
         self._handler: logging.Handler | None = None
         self._reactor: Reactor
-        self._notifier: Notifier
+        self._notifier: ConnectedNotifier
         self._starting: Deferred[Any] | None = None
         self._stopping: Deferred[Any] | None = None
         self._signals = 0
@@ -126,15 +126,18 @@ class _Program:
 
     def _prepare(self) -> None:
         from sshkit.reactor.engines import new_reactor
-        from sshkit.server.systemd import Notifier
 
-        self._notifier = Notifier()
+        from .notifying import ConnectedNotifier
+
+        self._notifier = ConnectedNotifier()
         self.service.prepare()
         self._reactor = cast("Reactor", new_reactor(self.options.engine))
 
     def _put_away(self) -> None:
         if hasattr(self, "_reactor"):
             self._reactor.close()
+        if hasattr(self, "_notifier"):
+            self._notifier.close()
         if self._pid_file is not None:
             self._pid_file.remove()
         if self._detached is not None:
@@ -148,11 +151,13 @@ class _Program:
     # While the reactor runs.
 
     def _serve(self) -> None:
-        from signal import SIGINT, SIGTERM
+        from signal import SIGHUP, SIGINT, SIGTERM
 
         reactor = self._reactor
         for number in (SIGINT, SIGTERM):
             self._catch(number)
+        if self.options.log is not None:  # else a terminal that hangs up ends the program
+            reactor.add_signal_handler(SIGHUP, self._reopen_log)
         reactor.add_system_event_trigger("before", "shutdown", self._stop)
         reactor.call_soon(self._begin)
         reactor.run()
@@ -236,6 +241,20 @@ class _Program:
         os._exit(FAILED)
 
     # What is told.
+
+    def _reopen_log(self) -> None:
+        """Write to a new file where the old one was renamed; SIGHUP, as programs that rotate logs send it."""
+        from .logs import LogFile
+
+        handler = self._handler
+        assert isinstance(handler, LogFile)
+        try:
+            handler.reopen()
+        except OSError as error:
+            text = "the log %s: %s; it goes on in the old file"
+            self._log("error", text, shown(handler.path), error.strerror)
+        else:
+            self._log("info", "service '%s' goes on in a new log", shown(self.service.name))
 
     def _log(self, level: str, text: str, *values: object) -> None:
         import logging

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from sshkit.service import NotAlone, PidFile, PidFileError, ProgramOptions, Service, run_service
+from sshkit.service.notifying import ConnectedNotifier
 from sshkit.service.options import add_program_options, program_options
 
 DEADLINE = 20.0
@@ -228,6 +229,79 @@ def test_systemd_hears_when_the_service_is_ready_and_when_it_stops(start: Start,
         assert manager.recv(1000) == f"READY=1\nMAINPID={process.pid}".encode()
         process.terminate()
         assert manager.recv(1000) == b"STOPPING=1"
+
+
+def test_systemds_watchdog_hears_from_the_service_until_it_stops(start: Start, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(DEADLINE)
+        manager.bind(str(tmp_path / "notify"))
+        more = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"}
+        process = start("plain", env={**os.environ, **more})
+        assert manager.recv(1000).startswith(b"READY=1")
+        assert [manager.recv(1000) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        process.terminate()
+        while (told := manager.recv(1000)) == b"WATCHDOG=1":
+            pass
+        assert told == b"STOPPING=1"
+        process.communicate(timeout=DEADLINE)
+        manager.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            manager.recv(1000)
+
+
+if AS_ROOT:
+
+    def test_systemd_hears_from_a_service_with_another_root_folder(start: Start, tmp_path: Path) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.settimeout(DEADLINE)
+            manager.bind(str(tmp_path / "notify"))
+            environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+            process = start("plain", "--chroot", "/usr", env=environment)
+            assert manager.recv(1000).startswith(b"READY=1")
+            process.terminate()
+            assert manager.recv(1000) == b"STOPPING=1"
+
+
+def test_a_manager_with_a_new_socket_is_told_too(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    none = ConnectedNotifier({})
+    assert not none.notify("READY=1")
+    none.close()
+    early = ConnectedNotifier({"NOTIFY_SOCKET": path})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as first:
+        first.bind(path)
+        assert early.notify("A=1")
+        assert first.recv(100) == b"A=1"
+        notifier = ConnectedNotifier({"NOTIFY_SOCKET": path})
+        assert notifier.notify("B=1")
+        assert first.recv(100) == b"B=1"
+    os.unlink(path)
+    assert not notifier.notify("C=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as second:
+        second.bind(path)
+        assert notifier.notify("D=1")
+        assert second.recv(100) == b"D=1"
+    notifier.close()
+
+
+def test_a_hangup_has_the_log_opened_anew(start: Start, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start("plain", "--log", "log")
+    first_line(process)
+    wait_for(lambda: "has started" in log.read_text())
+    log.rename(tmp_path / "log.1")
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: log.exists() and "service 'demo' goes on in a new log" in log.read_text())
+    log.rename(tmp_path / "log.2")
+    log.mkdir()
+    process.send_signal(signal.SIGHUP)
+    told = f"the log {log}: Is a directory; it goes on in the old file"
+    wait_for(lambda: told in (tmp_path / "log.2").read_text())
+    process.terminate()
+    process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    assert "stops: SIGTERM" in (tmp_path / "log.2").read_text()
+    assert "stops" not in (tmp_path / "log.1").read_text()
 
 
 def test_a_stale_pid_file_is_taken_over_and_a_live_one_names_its_process(tmp_path: Path) -> None:
