@@ -1,4 +1,4 @@
-"""A program on GLib's main loop, without a window, that prints what a remote command prints.  Needs PyGObject.
+"""A program on GLib's main loop that prints what a remote command prints.  Needs PyGObject.
 
 python examples/gui_glib.py user@host "journalctl -f"
 

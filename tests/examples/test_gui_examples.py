@@ -1,4 +1,4 @@
-"""The examples in windows and in a notebook, with nobody looking: what they show, and that closing ends all."""
+"""The examples in windows and in a notebook, with nobody looking: what they show, and how they end."""
 
 import ast
 import asyncio
@@ -100,9 +100,7 @@ def qt_program(monkeypatch: pytest.MonkeyPatch, words: str) -> tuple[Any, list[A
     return module, windows
 
 
-def test_the_window_of_qt_shows_the_lines_and_how_it_ended(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_window_of_qt_shows_lines_and_how_it_ended(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     module, windows = qt_program(monkeypatch, "ended with 3")
     module.main(host.where, "list", **TRUST)
     assert windows[0].toPlainText() == "one\ntwo"
@@ -157,9 +155,7 @@ def tk_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     gc.collect()  # what is left of the window, in this thread
 
 
-def test_the_window_of_tk_shows_the_lines_and_how_it_ended(
-    host: Host, tk_program: Callable[..., str]
-) -> None:
+def test_the_window_of_tk_shows_lines_and_how_it_ended(host: Host, tk_program: Callable[..., str]) -> None:
     assert tk_program("ended", host.where, "list", **TRUST) == "one\ntwo\n\nlist: ended with 3"
 
 

@@ -1,9 +1,10 @@
 """What is particular to Qt, to Tk, to GLib: how a program ends, what is missing, what is limited."""
 
 import asyncio
+import gc
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -119,6 +120,14 @@ def test_a_descriptor_too_high_for_tk_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert threading.get_ident() not in running_reactors
 
 
+@pytest.fixture
+def window_freed() -> Iterator[None]:
+    """Have a window freed in this thread: Tk aborts if another's collection does it."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("window_freed")
 def test_when_the_window_is_destroyed_the_reactor_finishes_and_a_part_of_it_ends_nothing() -> None:
     tkinter = pytest.importorskip("tkinter", exc_type=ImportError)
     tk_window()

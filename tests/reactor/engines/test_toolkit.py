@@ -301,12 +301,16 @@ def test_callbacks_that_add_themselves_do_not_keep_the_toolkit_waiting(run: Run,
 def test_a_callback_may_close_it(toolkit_name: str, inner: Inner, how: str) -> None:
     loop = inner()
     reactor = ATTACH[toolkit_name]()
+
+    def close() -> None:
+        reactor.close()
+        loop.end()
+
     if how == "call_soon":
-        reactor.call_soon(reactor.close)
+        reactor.call_soon(close)
     else:
-        reactor.call_later(0, reactor.close)
+        reactor.call_later(0, close)
     reactor.call_soon(lambda: None)
-    loop.after(2, loop.end)
     loop.run()
     assert reactor.closed
 
@@ -328,13 +332,13 @@ def test_a_callback_may_end_the_program_and_is_cleaned_up(toolkit_name: str, inn
     async def work() -> None:
         try:
             reactor.finish()  # as when it destroys the window
+            loop.end()
             order.append("goes on")
             await Deferred[None]()
         finally:
             order.append("cleaned up")
 
     reactor.start(work())
-    loop.after(2, loop.end)
     loop.run()
     assert order == ["goes on", "cleaned up"]
     assert reactor.closed
