@@ -156,11 +156,15 @@ class ChildWatch:
         threading.Thread(target=target, name="sshkit-reaper", daemon=True).start()
 
     def _wait(self) -> None:
-        """Wait for the end, then have the reactor's thread take the child."""
+        """Wait for the end, take the child unless it is held, and have the reactor's thread tell."""
         from .errors import ReactorClosed
 
         if hasattr(os, "waitid"):
-            look(self.pid, wait=True)
+            found = look(self.pid, wait=True)
+            with self._lock:  # here already: the reactor may close before it comes to what it is asked
+                self._found = found
+                if not self._held:
+                    self._take()
         else:
             self._found = self._wait_and_take()
         try:

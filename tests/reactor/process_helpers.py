@@ -11,7 +11,7 @@ from .helpers import later
 
 
 class Child:
-    """Keeps all that a process writes, by descriptor; `ended` fires when it has exited and its outputs closed."""
+    """Keeps all that a process writes; `ended` fires when it has exited and its outputs have closed."""
 
     def __init__(self, outputs: int = 2) -> None:
         self.transport: Any = None
@@ -80,6 +80,20 @@ def start(reactor: Any, script: str, outputs: int = 2, **options: Any) -> Child:
 def descriptors_here() -> list[str]:
     """Return our open descriptors."""
     return sorted(os.listdir("/proc/self/fd"), key=int)
+
+
+def children_here() -> set[int]:
+    """Return the numbers of our children, those that nobody has reaped among them."""
+    ours = os.getpid()
+    found = set()
+    for entry in os.listdir("/proc"):
+        if entry.isdecimal():
+            try:
+                if int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[1]) == ours:
+                    found.add(int(entry))
+            except (FileNotFoundError, ProcessLookupError):  # it has just gone
+                pass
+    return found
 
 
 def lives(pid: int) -> bool:
