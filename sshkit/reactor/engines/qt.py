@@ -44,7 +44,8 @@ def _core() -> Any:
 class QtHost:
     """Qt's loop, as ToolkitReactor needs it."""
 
-    __slots__ = ("_alarm", "_app", "_core", "_finish", "_notifier", "_ready", "_timer")
+    # PyQt6 refers weakly to the object of a method that it is given.
+    __slots__ = ("__weakref__", "_alarm", "_app", "_core", "_finish", "_notifier", "_ready", "_timer")
 
     name = "qt"
     main_loop = "app.exec()"

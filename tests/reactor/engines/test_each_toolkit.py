@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,12 @@ def test_qt_needs_an_application(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qt, "_core", lambda: core)
     with pytest.raises(ReactorError, match="make a QApplication"):
         qt.attach()
+
+
+def test_a_binding_may_refer_weakly_to_whose_method_it_calls() -> None:
+    qt_application()
+    host = qt.QtHost(None)
+    assert weakref.ref(host)() is host
 
 
 def test_when_a_qt_program_quits_its_reactor_finishes() -> None:
