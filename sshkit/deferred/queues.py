@@ -75,6 +75,13 @@ class DeferredQueue(Generic[T]):
             self._waiting.append(wait)
         return wait
 
+    def __aiter__(self) -> DeferredQueue[T]:
+        """Give the items as they come, for ever: ``async for item in queue``."""
+        return self
+
+    def __anext__(self) -> Deferred[T]:
+        return self.get()
+
     def _put_back(self, item: T) -> None:
         if self._waiting:
             self._waiting.popleft().callback(item)
