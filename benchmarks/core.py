@@ -1,4 +1,4 @@
-"""The event core beside Twisted, asyncio and uvloop: echoes, bulk, timers, Deferreds, idle connections, import.
+"""The event core beside Twisted, asyncio and uvloop: echoes, bulk, timers, Deferreds.
 
 Processor time of the process that serves; the other end is the same plain program for all and is not
 counted.  Run by `python -m benchmarks core`, and by itself as that other end.
@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from benchmarks.measure import tree_cpu
@@ -101,7 +102,7 @@ def echo(socks: list[socket.socket], amount: int) -> None:
     poller.close()
 
 
-def serve_once(kind: str, case: Case) -> float:
+def serve_once(case: Case, kind: str) -> float:
     """Return what one run cost the server, in the case's unit."""
     python = [sys.executable, "-W", "ignore", "-m"]
     server = subprocess.Popen(
@@ -159,7 +160,7 @@ def show(rounds: int, share: int) -> None:
     """Print all tables; the last column is the cost in terms of Twisted's."""
     for case in cases(share):
         print(f"\n{case.title}, processor time of the server")
-        table(interleaved(SERVERS, rounds, lambda kind, case=case: serve_once(kind, case)), case.unit)
+        table(interleaved(SERVERS, rounds, partial(serve_once, case)), case.unit)
     local: dict[str, dict[str, list[float]]] = {}
     for _ in range(rounds):
         for kind in LOCALS:

@@ -88,7 +88,32 @@ def awaiting_later(start: Callable[[Coroutine[Any, Any, None]], object], make: C
     return best(go)
 
 
-def timers(call_later: Callable[..., Any], run_until: Callable[[Callable[[Callable[[], None]], None]], None]) -> dict[str, float]:
+def all_of_it(
+    start: Callable[[Coroutine[Any, Any, None]], object], make: Callable[[], Any], method: str
+) -> float:
+    """Create, add three callbacks, await, fire."""
+    waiting: list[Any] = [None]
+
+    async def work() -> None:
+        for _ in range(AMOUNT):
+            waiting[0] = deferred = make()
+            add_callback = getattr(deferred, method)
+            add_callback(add)
+            add_callback(add)
+            add_callback(add)
+            await deferred
+
+    def go() -> None:
+        start(work())
+        for _ in range(AMOUNT):
+            waiting[0].callback(1)
+
+    return best(go)
+
+
+def timers(
+    call_later: Callable[..., Any], run_until: Callable[[Callable[[Callable[[], None]], None]], None]
+) -> dict[str, float]:
     """Time calls that come due, and calls that are cancelled before."""
 
     def come_due(done: Callable[[], None]) -> None:
@@ -109,7 +134,6 @@ def timers(call_later: Callable[..., Any], run_until: Callable[[Callable[[Callab
 
 def of_sshkit(engine: str) -> dict[str, float]:
     """Figures of an engine of ours."""
-    import sshkit
     from sshkit.deferred import Deferred, ensure_deferred, succeed
     from sshkit.reactor.engines import new_reactor
 
@@ -126,6 +150,7 @@ def of_sshkit(engine: str) -> dict[str, float]:
     try:
         return {
             "Deferred, three callbacks, fired": our_deferreds(Deferred),
+            "Deferred, three callbacks, awaited, fired": all_of_it(ensure_deferred, Deferred, "add_callback"),
             "await of a Deferred that has fired": awaiting(ensure_deferred, succeed),
             "await of a Deferred that fires later": awaiting_later(ensure_deferred, Deferred),
             **timers(reactor.call_later, run_until),
@@ -154,6 +179,7 @@ def of_twisted() -> dict[str, float]:
     make: Any = Deferred
     return {
         "Deferred, three callbacks, fired": deferreds(make),
+        "Deferred, three callbacks, awaited, fired": all_of_it(make.fromCoroutine, make, "addCallback"),
         "await of a Deferred that has fired": awaiting(make.fromCoroutine, succeed),
         "await of a Deferred that fires later": awaiting_later(make.fromCoroutine, make),
         **timers(loop.callLater, run_until),

@@ -70,9 +70,10 @@ def serve_sshkit(mode: str, engine: str) -> None:
     """Serve on an engine of ours."""
     import sshkit
     from sshkit.deferred import Deferred
+    from sshkit.reactor.current import current
 
     async def main() -> None:
-        listener = await sshkit.reactor.listen_tcp("127.0.0.1", 0, PROTOCOLS[mode])
+        listener = await current().listen_tcp("127.0.0.1", 0, PROTOCOLS[mode])
         print(listener.address[1], flush=True)
         await Deferred()
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from sshkit.deferred.coroutines import ensure_deferred, from_future, is_future
-from sshkit.deferred.deferred import Deferred
-from sshkit.deferred.failure import Failure
+from sshkit.deferred.deferred import CALLED, Deferred
+from sshkit.deferred.failure import Carrier, Failure
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -22,7 +22,11 @@ P = ParamSpec("P")
 def succeed(value: T) -> Deferred[T]:
     """Return a Deferred that has fired with `value`."""
     deferred: Deferred[T] = Deferred()
-    deferred.callback(value)
+    if isinstance(value, Carrier) or deferred._state:  # wrong, or in debug mode
+        deferred.callback(value)
+    else:
+        deferred._state = CALLED
+        deferred._result = value
     return deferred
 
 

@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 from sshkit.deferred import gather
 from sshkit.interfaces import ITransport
 from sshkit.reactor.errors import ReactorClosed
-from sshkit.reactor.transports.tcp import HIGH_MARK, marks
+from sshkit.reactor.transports.flow_control import HIGH_MARK, marks
 
 from .helpers import BufferedRecorder, Echo, HalfOpen, Recorder, connected, later, socket_pair
 

@@ -11,6 +11,7 @@ when the handler returns.  `defer_to_host` calls such a function outside of any 
 
 from _thread import get_ident
 from collections.abc import Callable, Coroutine
+from contextvars import Token
 from functools import partial
 from math import inf
 from time import monotonic
@@ -82,7 +83,7 @@ class ToolkitReactor(HostedReactor, PollingReactor):
         self.call_soon = self._call_soon
         self.timers = Timers(self._set_alarm)
         self._thread = get_ident()
-        self._scheduler = set_scheduler(self.call_soon)
+        self._scheduler: Token[Any] | None = set_scheduler(self.call_soon)
         running_reactors[self._thread] = self
         try:
             host.at_end(self.finish)
@@ -195,15 +196,15 @@ class ToolkitReactor(HostedReactor, PollingReactor):
             self._finish()
 
     def _finish(self) -> None:
-        if self.closed:
-            return
-        self._turning = True
-        try:
-            ensure_deferred(self._stop_in_order())
-            while not self.closed:  # _stop_in_order has a deadline
-                self.turn(None)
-        finally:
-            self._turning = False
+        if not self.closed:
+            self._turning = True
+            try:
+                ensure_deferred(self._stop_in_order())
+                while not self.closed:  # _stop_in_order has a deadline
+                    self.turn(None)
+            finally:
+                self._turning = False
+        self._leave_context()
 
     def _leave_host(self) -> None:
         host, self._host = self._host, None
@@ -225,11 +226,17 @@ class ToolkitReactor(HostedReactor, PollingReactor):
         thread, self._thread = self._thread, None
         if thread is not None and running_reactors.get(thread) is self:
             del running_reactors[thread]
-        try:
-            self._scheduler.var.reset(self._scheduler)
-        except ValueError:  # closed in another context: of a coroutine, which ends soon
-            pass
+        self._leave_context()
         super(HostedReactor, self).close()
+
+    def _leave_context(self) -> None:
+        scheduler = self._scheduler
+        if scheduler is not None:
+            try:
+                scheduler.var.reset(scheduler)
+            except ValueError:  # closed by a coroutine, in its context; `_finish` is not in it
+                return
+            self._scheduler = None
 
     def __enter__(self) -> "ToolkitReactor":
         """Return itself."""

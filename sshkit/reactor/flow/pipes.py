@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sshkit.deferred import Deferred, ensure_deferred, gather, succeed
 
 from ..errors import ConnectError
-from ..transports.tcp import HIGH_MARK
+from ..transports.flow_control import HIGH_MARK
 
 if TYPE_CHECKING:
     from sshkit.interfaces import Transport

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sshkit.interfaces.transport import Writable
 
-from ..transports.tcp import HIGH_MARK, LOW_MARK, marks
+from ..transports.flow_control import HIGH_MARK, LOW_MARK, marks
 from .wrapper import Wrapper, Wrapping, clock_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ waits in a bounded queue, and past that it is dropped and counted, as the networ
 import errno
 import socket
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sshkit.interfaces.datagram import IDatagramTransport
@@ -15,7 +14,7 @@ from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.transport import Writable
 
 from ..pollers import READ, WRITE
-from .tcp import HIGH_MARK, LOW_MARK, marks
+from .flow_control import HIGH_MARK, FlowControl
 
 if TYPE_CHECKING:
     from ..core import ReactorCore
@@ -40,7 +39,7 @@ _FATAL = frozenset((errno.EBADF, errno.ENOTSOCK, errno.EFAULT))
 
 
 @implementer(IDatagramTransport)
-class DatagramTransport:
+class DatagramTransport(FlowControl):
     """One datagram socket, connected to one peer or not."""
 
     __slots__ = (
@@ -50,14 +49,9 @@ class DatagramTransport:
         "_error",
         "_fd",
         "_finishing",
-        "_high",
-        "_low",
         "_max_size",
         "_out",
-        "_out_size",
         "_peername",
-        "_protocol",
-        "_protocol_paused",
         "_reactor",
         "_reading",
         "_socket",
@@ -71,23 +65,19 @@ class DatagramTransport:
         self, reactor: "ReactorCore", sock: socket.socket, protocol: Any, max_size: int, peername: Any = None
     ) -> None:
         sock.setblocking(False)
+        super().__init__(protocol)
         self._reactor = reactor
         self._socket = sock
         self._fd = sock.fileno()
-        self._protocol: Any = protocol
         self._max_size = max_size
         self._peername = peername
         self._sockname: Any = None
         self._connected = peername is not None
         self._out: deque[tuple[bytes, Any]] = deque()
-        self._out_size = 0
-        self._high = HIGH_MARK
-        self._low = LOW_MARK
         self._error: BaseException | None = None
         self._reading = True
         self._closing = False
         self._finishing = False
-        self._protocol_paused = False
         self._deadline: DelayedCall | None = None
         self.dropped = 0
         self.oversized = 0
@@ -245,34 +235,6 @@ class DatagramTransport:
             self._resume_protocol()
         if self._closing and not self._out:
             self._finish_soon()
-
-    def _pause_protocol(self) -> None:
-        if not self._protocol_paused:
-            self._protocol_paused = True
-            self._tell("pause_writing", self._protocol.pause_writing)
-
-    def _resume_protocol(self) -> None:
-        if self._protocol_paused:
-            self._protocol_paused = False
-            self._tell("resume_writing", self._protocol.resume_writing)
-
-    def _tell(self, name: str, method: Callable[..., object], *args: Any) -> None:
-        try:
-            method(*args)
-        except Exception as error:
-            self._protocol_failed(name, error)
-
-    def get_write_buffer_size(self) -> int:
-        """Return how many bytes wait, each datagram with a little for itself."""
-        return self._out_size
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks, in bytes."""
-        self._high, self._low = marks(high, low)
-        if self._out_size > self._high:
-            self._pause_protocol()
-        elif self._out_size <= self._low:
-            self._resume_protocol()
 
     # -- the end ----------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from sshkit.interfaces.transport import Writable
 
 from ..pollers import READ, WRITE
-from .tcp import BUFFERS_A_SEND, HIGH_MARK, LOW_MARK, READS_A_TURN, marks
+from .flow_control import HIGH_MARK, LOW_MARK, marks
+from .tcp import BUFFERS_A_SEND, READS_A_TURN
 
 if TYPE_CHECKING:
     from ..core import ReactorCore

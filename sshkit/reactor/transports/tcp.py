@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.transport import ITransport, Writable
 
+from ..core import LARGE_READ, SMALL_READ
 from ..pollers import READ, WRITE
+from .flow_control import FlowControl
 
 if TYPE_CHECKING:
     from sshkit.deferred import Deferred
@@ -26,12 +28,12 @@ if TYPE_CHECKING:
 
 _P = TypeVar("_P")
 
-#: Bytes that may wait for the peer before the protocol is paused.
-HIGH_MARK = 64 * 1024
-LOW_MARK = HIGH_MARK // 4
-
 #: Reads of one turn while each fills its buffer; then the other descriptors have theirs.
 READS_A_TURN = 4
+
+#: Bytes that a read may take where the last one brought a lot.  More than this, and glibc would fetch the
+#: memory from the kernel and give it back at each read.
+BULK_READ = 120 * 1024
 
 #: Buffers given to one sendmsg; kernels take 1024 at most.
 BUFFERS_A_SEND = 256
@@ -59,7 +61,7 @@ class Special:
 
 
 @implementer(ITransport)
-class StreamTransport:
+class StreamTransport(FlowControl):
     """One connected socket.  Small when idle: no buffer, no closure."""
 
     __slots__ = (
@@ -70,14 +72,10 @@ class StreamTransport:
         "_error",
         "_fd",
         "_finishing",
-        "_high",
-        "_low",
+        "_much",
         "_mute",
         "_out",
-        "_out_size",
         "_peername",
-        "_protocol",
-        "_protocol_paused",
         "_reactor",
         "_reading",
         "_socket",
@@ -98,26 +96,23 @@ class StreamTransport:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:  # not TCP after all, or the peer has gone already: the first read will tell
                 pass
+        super().__init__(protocol)
         self._reactor = reactor
         self._socket = sock
         self._fd = sock.fileno()
-        self._protocol: Any = protocol
         self._buffered = hasattr(protocol, "get_buffer")
         self._peername = peername
         self._sockname: Any = None
         self._out: deque[Any] | None = None  # what waits, when something does: bytes, views, Specials
         self._special = 0  # how many of these are Specials
-        self._out_size = 0
-        self._high = HIGH_MARK
-        self._low = LOW_MARK
         self._error: BaseException | None = None
+        self._much = False  # the last read brought a lot
         self._mute = False  # closing, at its end, or broken: takes no more data
         self._eof_wanted = False
         self._eof_received = False
         self._reading = True
         self._closing = False
         self._finishing = False  # `_finish` is on its way
-        self._protocol_paused = False
         self.interest = 0
 
     def start(self) -> None:
@@ -172,11 +167,18 @@ class StreamTransport:
     def _read_bytes(self) -> None:
         protocol = self._protocol
         sock = self._socket
-        view, large = self._reactor.receive_views()
+        view = self._reactor.receive_views()[0]
         rounds = READS_A_TURN
         while True:
             try:
-                size = sock.recv_into(view)
+                if self._much:  # no copy, but memory for the most that may come
+                    data = sock.recv(BULK_READ)
+                    size = len(data)
+                    self._much = size >= SMALL_READ
+                else:
+                    size = sock.recv_into(view)
+                    data = bytes(view[:size])
+                    self._much = size == SMALL_READ
             except _NO_DATA_YET:
                 return
             except OSError as error:
@@ -186,14 +188,13 @@ class StreamTransport:
                 self._end_reached(1)
                 return
             try:
-                protocol.data_received(bytes(view[:size]))
+                protocol.data_received(data)
             except Exception as error:
                 self._protocol_failed("data_received", error)
                 return
             rounds -= 1
-            if size < len(view) or not rounds or not self._reading or protocol is not self._protocol:
+            if not self._much or not rounds or not self._reading or protocol is not self._protocol:
                 return
-            view = large
 
     def _end_reached(self, room: int) -> None:
         if not room:
@@ -368,22 +369,6 @@ class StreamTransport:
 
         return send_file(self, file, offset, count)
 
-    def _pause_protocol(self) -> None:
-        if not self._protocol_paused:
-            self._protocol_paused = True
-            self._tell("pause_writing", self._protocol.pause_writing)
-
-    def _resume_protocol(self) -> None:
-        if self._protocol_paused:
-            self._protocol_paused = False
-            self._tell("resume_writing", self._protocol.resume_writing)
-
-    def _tell(self, name: str, method: Callable[..., object], *args: int) -> None:
-        try:
-            method(*args)
-        except Exception as error:
-            self._protocol_failed(name, error)
-
     def write_eof(self) -> None:
         """End our direction once the buffered data has left."""
         if self._mute:
@@ -403,18 +388,6 @@ class StreamTransport:
     def can_write_eof(self) -> bool:
         """Stream sockets close each direction by itself."""
         return True
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks, in bytes; one that is missing follows the other as 4 to 1."""
-        self._high, self._low = marks(high, low)
-        if self._out_size > self._high:
-            self._pause_protocol()
-        elif self._out_size <= self._low:
-            self._resume_protocol()
-
-    def get_write_buffer_size(self) -> int:
-        """Return how many bytes wait."""
-        return self._out_size
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -520,7 +493,7 @@ class StreamTransport:
         what we sent last, such as the reason for closing.
         """
         try:
-            self._socket.recv_into(self._reactor.receive_views()[1])
+            self._socket.recv(LARGE_READ)
         except OSError:
             pass
 
@@ -565,17 +538,6 @@ class StreamTransport:
     def __repr__(self) -> str:
         state = "closing" if self._closing else "open"
         return f"<{type(self).__name__} fd={self._fd} {state} peer={self._peername!r}>"
-
-
-def marks(high: int | None, low: int | None) -> tuple[int, int]:
-    """Return the high and the low mark for what was asked, as asyncio does."""
-    if high is None:
-        high = HIGH_MARK if low is None else 4 * low
-    if low is None:
-        low = high // 4
-    if not high >= low >= 0:
-        raise ValueError(f"the marks must be high >= low >= 0, not {high} and {low}")
-    return high, low
 
 
 def adopt(reactor: "ReactorCore", sock: socket.socket, factory: Callable[[], _P]) -> _P:

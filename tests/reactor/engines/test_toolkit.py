@@ -1,5 +1,6 @@
 """What is particular to a reactor on a toolkit's loop: attaching, dialogs, ending; the same on each."""
 
+import asyncio
 import contextvars
 import os
 import threading
@@ -11,7 +12,7 @@ from sshkit_keys import generate_private_key
 from zope.interface.verify import verifyObject
 
 import sshkit
-from sshkit.deferred import CancelledError, Deferred, gather
+from sshkit.deferred import CancelledError, Deferred, NoSchedulerError, ensure_deferred, gather
 from sshkit.interfaces.reactor import IReactor
 from sshkit.reactor import ReactorClosed, ReactorError
 from sshkit.reactor.current import current, running_reactors
@@ -322,6 +323,14 @@ def test_it_may_be_closed_in_another_context(toolkit_name: str, inner: Inner) ->
     assert reactor.closed
     with ATTACH[toolkit_name]() as second:
         assert second is not reactor
+    reactor.finish()
+    with pytest.raises(NoSchedulerError):
+        ensure_deferred(yielding()).result()
+
+
+async def yielding() -> None:
+    """Give the turn away once."""
+    await asyncio.sleep(0)
 
 
 def test_a_callback_may_end_the_program_and_is_cleaned_up(toolkit_name: str, inner: Inner) -> None:
