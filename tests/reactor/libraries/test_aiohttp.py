@@ -1,6 +1,7 @@
 """aiohttp, client and server, on our engines; and beside our own connections on the same loop."""
 
 import asyncio
+import io
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -161,7 +162,7 @@ def test_a_request_goes_through_a_forwarded_port_of_ours(run: Run) -> None:
                 echo,
                 host_keys=[HOST_KEY],
                 authorized_keys=[USER_KEY.public],
-                allow_forwarding=True,
+                forwards=True,
             ) as server,
             sshkit.connect(
                 f"me@{server.address[0]}:{server.address[1]}",
@@ -174,7 +175,7 @@ def test_a_request_goes_through_a_forwarded_port_of_ours(run: Run) -> None:
             through = f"http://127.0.0.1:{forward.address[1]}"
             async with session.get(f"{through}/hello/ann") as response:
                 assert await response.text() == "hello ann"
-            async with session.post(f"{through}/same", data=LARGE) as response:
+            async with session.post(f"{through}/same", data=io.BytesIO(LARGE)) as response:
                 assert await response.read() == LARGE
 
     run(main())

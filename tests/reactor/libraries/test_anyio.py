@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import anyio.abc
 import pytest
-from anyio.streams.text import TextStream
+from anyio.streams.text import TextReceiveStream
 from anyio.to_thread import run_sync
 
 import sshkit
@@ -33,7 +33,10 @@ def test_its_streams_and_ours_talk_to_each_other(run: Run) -> None:
                 left -= len(await stream.receive())
         listener.close()
 
-        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as theirs, anyio.create_task_group() as group:
+        async with (
+            await anyio.create_tcp_listener(local_host="127.0.0.1") as theirs,
+            anyio.create_task_group() as group,
+        ):
             group.start_soon(theirs.serve, shout)
             port = theirs.extra(anyio.abc.SocketAttribute.local_port)
             ours = await reactor.connect_tcp("127.0.0.1", port, Recorder)
@@ -86,10 +89,13 @@ def test_one_failure_cancels_the_rest_of_its_group(run: Run) -> None:
             await anyio.sleep(0)
             raise ValueError("no")
 
-        with pytest.raises(ExceptionGroup) as raised:
+        async def both() -> None:
             async with anyio.create_task_group() as group:
                 group.start_soon(forever)
                 group.start_soon(fail)
+
+        with pytest.raises(ExceptionGroup) as raised:
+            await both()
         assert [str(error) for error in raised.value.exceptions] == ["no"]
         assert ended == ["forever"]
 
@@ -108,12 +114,16 @@ def test_queues_locks_and_threads_of_its_own_work(run: Run) -> None:
                         await sending.send(number)
             event.set()
 
+        async def answer() -> int:
+            await sshkit.sleep(0)
+            return 4
+
         async with anyio.create_task_group() as group, receiving:
             group.start_soon(produce)
             assert [number async for number in receiving] == list(range(10))
             await event.wait()
         assert await run_sync(sum, (1, 2)) == 3
-        assert await run_sync(anyio.from_thread.run, anyio.sleep, 0) is None
+        assert await run_sync(lambda: anyio.from_thread.run(answer)) == 4
 
     run(main())
 
@@ -125,7 +135,7 @@ def test_its_processes_and_signals_work(run: Run) -> None:
             assert process.stdout is not None
             await process.stdin.send(b"hello")
             await process.stdin.aclose()
-            assert [text async for text in TextStream(process.stdout)] == ["hello"]
+            assert [text async for text in TextReceiveStream(process.stdout)] == ["hello"]
         assert process.returncode == 0
         with anyio.open_signal_receiver(signal.SIGUSR1) as signals:
             signal.raise_signal(signal.SIGUSR1)
