@@ -1,7 +1,7 @@
 """``make bench``: the table of docs/performance.md.
 
 ``python -m benchmarks [--rounds N] [--quick] [case ...]``; cases: bulk login exec mixed sftp forward
-start import keys idle workers storm manhole tls.
+start import keys idle workers storm manhole tls core.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from sshkit_keys import generate_private_key
 from sshkit_keys.key_files import write_private_key, write_public_key
 
-from benchmarks import forward, idle, imports, keys, manhole, sftp, start, tls, workers
+from benchmarks import core, forward, idle, imports, keys, manhole, sftp, start, tls, workers
 from benchmarks.measure import Case, Count, interleaved, median, run_case, server
 from benchmarks.peers import openssh
 
@@ -40,6 +40,7 @@ CASES = (
     "storm",
     "manhole",
     "tls",
+    "core",
 )
 WITHOUT_CONCH = ["sshkit", "openssh", "asyncssh"]
 
@@ -85,6 +86,8 @@ def main() -> int:
             workers.show_storm(folder)
     if "tls" in options.cases:
         tls.show(options.rounds)
+    if "core" in options.cases:
+        core.show(options.rounds, share)
     if "manhole" in options.cases:
         manhole.show(options.rounds)
     if "import" in options.cases:
