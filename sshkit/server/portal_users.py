@@ -4,7 +4,11 @@ The avatar is `session.avatar`; its logout is called once, when the connection h
 calls `check_signed_key` for a key whose signature it has verified, and `connection_ended` at the end.
 """
 
+from time import time
 from typing import TYPE_CHECKING, Any
+
+from sshkit_keys.certificates import Certificate
+from sshkit_keys.errors import CertificateError
 
 from sshkit.cred.credentials import (
     Anonymous,
@@ -25,16 +29,28 @@ if TYPE_CHECKING:
     from sshkit.server.connection import ServerConnection
 
 
+#: The extensions of certificates without which something is not permitted.
+PERMITTED_BY = {
+    "permit_terminal": "permit-pty",
+    "permit_port_forwarding": "permit-port-forwarding",
+    "permit_agent_forwarding": "permit-agent-forwarding",
+    "permit_x11_forwarding": "permit-X11-forwarding",
+}
+
+
 class Avatar:
     """The options of a grant that a portal gave: what the avatar is, and its logout."""
 
-    __slots__ = ("avatar", "interface", "logout")
+    __slots__ = ("avatar", "interface", "logout", "withheld")
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login[Any], withheld: frozenset[str] = frozenset()) -> None:
         self.interface, self.avatar, self.logout = login
+        self.withheld = withheld  #: what the certificate of the login does not permit
 
     def __getattr__(self, name: str) -> Any:
         """What limits a session (`permit_terminal` ...) may be the avatar's own."""
+        if name in self.withheld:
+            return False
         if name.startswith("permit_"):
             return getattr(self.avatar, name)
         raise AttributeError(name)
@@ -43,7 +59,7 @@ class Avatar:
 class PortalUsers(Users):
     """Logins by a portal.  `interfaces` are what the realm's avatar shall provide, best first."""
 
-    def __init__(self, portal: Portal, *interfaces: Any, chain: tuple[str, ...] = ()) -> None:
+    def __init__(self, portal: Portal[Any], *interfaces: Any, chain: tuple[str, ...] = ()) -> None:
         super().__init__(chain=chain)
         self.portal = portal
         self.interfaces = interfaces
@@ -65,6 +81,8 @@ class PortalUsers(Users):
 class PortalLogins(Users):
     """The answers for one connection."""
 
+    takes_certificates = True
+
     def __init__(self, users: PortalUsers, connection: "ServerConnection") -> None:
         super().__init__(chain=users.chain)
         self._users = users
@@ -76,12 +94,20 @@ class PortalLogins(Users):
 
     def check_key(self, user: str, key: "PublicKey") -> Any:
         """Answer the mere question whether the key would do: no avatar comes of it (R4)."""
+        try:
+            withheld_by(key, user)
+        except CertificateError as error:
+            return Refusal(str(error))
         asked: Deferred[Any] = self._users.portal.check(SSHPublicKey(user, key, signed=False))
         return asked.add_callbacks(lambda _: True, _refusal)
 
     def check_signed_key(self, user: str, key: "PublicKey") -> Any:
         """Log in by a key whose signature was verified."""
-        return self._login(SSHPublicKey(user, key))
+        try:
+            withheld = withheld_by(key, user)
+        except CertificateError as error:
+            return Refusal(str(error))
+        return self._login(SSHPublicKey(user, key), withheld)
 
     def check_password(self, user: str, password: str) -> Any:
         return self._login(UsernamePassword(user, password))
@@ -96,12 +122,12 @@ class PortalLogins(Users):
         for avatar in avatars:
             _log_out(avatar)
 
-    def _login(self, credentials: Any) -> Any:
+    def _login(self, credentials: Any, withheld: frozenset[str] = frozenset()) -> Any:
         connection = self._connection
         users = self._users
 
-        def made(login: Login) -> Any:
-            avatar = Avatar(login)
+        def made(login: Login[Any]) -> Any:
+            avatar = Avatar(login, withheld)
             if self._connection is None:  # the client has gone meanwhile
                 _log_out(avatar)
                 return Refusal("the client has gone")
@@ -110,6 +136,18 @@ class PortalLogins(Users):
 
         answer: Deferred[Any] = users.portal.login(credentials, connection, *users.interfaces)
         return answer.add_callbacks(made, _refusal)
+
+
+def withheld_by(key: "PublicKey", user: str) -> frozenset[str]:
+    """Return what a certificate does not permit, nothing for a plain key; raises CertificateError.
+
+    No critical option is obeyed behind a portal, so a certificate with one does not hold (R7).  Whether its
+    authority is to be trusted is for the checker to say.
+    """
+    if not isinstance(key, Certificate):
+        return frozenset()
+    key.check("user", user, int(time()), enforced_options=frozenset())
+    return frozenset(name for name, extension in PERMITTED_BY.items() if extension not in key.extensions)
 
 
 def avatar_of(connection: "ServerConnection") -> Any:

@@ -1,12 +1,15 @@
 """A portal behind a server: avatars in sessions, and their logout when the connection has ended."""
 
+import os
 from typing import Any
 
 import pytest
+from sshkit_keys.certificate_signing import sign_certificate
 
 import sshkit
 from sshkit.cred import (
     Anybody,
+    AvatarMaker,
     ISSHPublicKey,
     IUsernamePassword,
     KeyChecker,
@@ -155,3 +158,32 @@ def test_an_avatar_lends_its_limits_and_nothing_else() -> None:
     assert avatar.permit_terminal is False
     assert getattr(avatar, "permit_agent_forwarding", True)
     assert not hasattr(avatar, "name")
+
+
+class Room:
+    """Has nothing to say about limits."""
+
+
+def certify(names: list[str], **more: Any) -> Any:
+    return sign_certificate(
+        OTHER, KEY.public, role="user", key_id="x", principals=names, random_bytes=os.urandom, **more
+    )
+
+
+def test_r7_what_a_certificate_does_not_permit_holds_behind_a_portal() -> None:
+    users = PortalUsers(Portal(AvatarMaker(lambda name: Room()), [KeyChecker(authorities=[OTHER.public])]))
+    connection: Any = object()
+    logins = users.for_connection(connection)
+    assert logins.takes_certificates
+    narrow = certify(["ann"], extensions={"permit-agent-forwarding": ""})
+    assert logins.check_key("ann", narrow).result() is True
+    avatar = logins.check_signed_key("ann", narrow).result()
+    assert getattr(avatar, "permit_agent_forwarding", "the server's settings decide") is not False
+    assert avatar.permit_terminal is avatar.permit_port_forwarding is avatar.permit_x11_forwarding is False
+    for wrong, words in (
+        (certify(["bob"]), "does not list 'ann'"),
+        (certify(["ann"], critical_options={"force-command": "ls"}), "critical option"),
+    ):
+        for answer in (logins.check_key("ann", wrong), logins.check_signed_key("ann", wrong)):
+            assert not answer
+            assert words in answer.reason
