@@ -13,6 +13,7 @@ from sshkit_keys.wire import WireReader, boolean, string, uint32
 from sshkit.server.workers import messages
 from sshkit.ssh.authentication.server import Questions
 from sshkit.ssh.authentication.verdicts import Grant, Partial, PasswordExpired
+from sshkit.ssh.errors import ClosedByApplication
 
 if TYPE_CHECKING:
     from sshkit_keys import PublicKey
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from sshkit.server.workers.worker import WorkerConnection
 
 MAX_QUESTIONS = 64  #: of one round
+
+
+class NoRoom(ClosedByApplication):
+    """The descriptor of a session did not arrive: this process may have no more of them."""
+
+    reason = 12  # SSH_DISCONNECT_TOO_MANY_CONNECTIONS, RFC 4253 section 11.1
 
 
 class RemotePolicy:
@@ -118,8 +125,9 @@ class RemotePolicy:
         answer, fds = answered
         kind, body = answer.kind, answer.body
         if kind == messages.GRANTED:
-            if not fds:
+            if not fds:  # the monitor has counted him as let in: he cannot try again
                 self._connection.server.log("error", "no descriptor is left for another session")
+                self._connection.layer.disconnect(NoRoom("there is no room for another session just now"))
                 return None
             granted = messages.Granted.decode(body)
             (self.session_fd,) = fds
