@@ -77,8 +77,8 @@ sshkit.run(main(), engine="native")
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, workers: int) -> Iterator[Ends]:
-    """Run sshkit-server with so many workers."""
+def daemon(folder: Path, workers: int, processors: int = 0) -> Iterator[Ends]:
+    """Run sshkit-server with so many workers, all its processes on so many processors (0: on all)."""
     port, user = free_port(), getpass.getuser()
     config = folder / "workers_config"
     config.write_text(
@@ -88,6 +88,8 @@ def daemon(folder: Path, workers: int) -> Iterator[Ends]:
     )
     argv = [str(Path(sys.executable).parent / "sshkit-server"), "-D", "-f", str(config)]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if processors:
+        os.sched_setaffinity(process.pid, sorted(os.sched_getaffinity(0))[:processors])
     try:
         wait_for_port(port)
         yield Ends(folder, port, process.pid, user)
@@ -114,9 +116,9 @@ def go(process: subprocess.Popen[str], word: str = "") -> None:
     process.stdin.flush()
 
 
-def logins(folder: Path, workers: int) -> tuple[float, float, float]:
+def logins(folder: Path, workers: int, processors: int) -> tuple[float, float, float]:
     """Return logins a second, and the processor ms of the server and of the clients for each."""
-    with daemon(folder, workers) as ends:
+    with daemon(folder, workers, processors) as ends:
         clients = [client(LOGIN, ends, LOGINS, WIDE) for _ in range(CLIENTS)]
         settle(ends.pid)
         before = tree_cpu(ends.pid)
@@ -133,14 +135,15 @@ def logins(folder: Path, workers: int) -> tuple[float, float, float]:
 def show(folder: Path, rounds: int) -> None:
     """Print what one worker does, and what two do."""
     print(f"\nsshkit-server, logins without a command, {CLIENTS} x {WIDE} wide, {os.cpu_count()} processors")
-    counts: dict[int, list[tuple[float, float, float]]] = {1: [], 2: []}
+    counts: dict[tuple[int, int], list[tuple[float, float, float]]] = {(1, 1): [], (1, 2): [], (2, 2): []}
     for _ in range(rounds):
-        for workers, found in counts.items():
-            found.append(logins(folder, workers))
-    for workers, found in counts.items():
+        for (workers, processors), found in counts.items():
+            found.append(logins(folder, workers, processors))
+    for (workers, processors), found in counts.items():
         rate, server, spent = (statistics.median(each) for each in zip(*found, strict=True))
         print(
-            f"  Workers {workers}: {rate:7.0f} each s, CPU ms each: server {server:6.2f}, client {spent:5.2f}"
+            f"  Workers {workers} on {processors} processors: {rate:7.0f} each s, "
+            f"CPU ms each: server {server:6.2f}, client {spent:5.2f}"
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sshkit_keys.errors import SSHKitError
 
-    from sshkit import blocking, cred, testing
+    from sshkit import blocking, cred, databases, service, testing
     from sshkit.agent.connect import connect_agent
     from sshkit.agent.serve import AgentListener, serve_agent
     from sshkit.client.advice import Advice, advise
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from sshkit.reactor.endpoints import EndpointError, client_from_string, server_from_string
     from sshkit.reactor.running import run
     from sshkit.reactor.sleeping import sleep
+    from sshkit.reactor.threads import ThreadPool, from_thread
     from sshkit.server import middleware, recordings
     from sshkit.server.bastion import BastionRefused, forward_sessions
     from sshkit.server.connection import LoginTimedOut
@@ -213,6 +214,7 @@ _HOMES = {
     "sshkit.reactor.endpoints": ("EndpointError", "client_from_string", "server_from_string"),
     "sshkit.reactor.running": ("run",),
     "sshkit.reactor.sleeping": ("sleep",),
+    "sshkit.reactor.threads": ("ThreadPool", "from_thread"),
     "sshkit.server.bastion": ("BastionRefused", "forward_sessions"),
     "sshkit.server.connection": ("LoginTimedOut",),
     "sshkit.server.forward_policy": ("ForwardPolicy", "ForwardRequest", "X11Policy"),
@@ -315,9 +317,11 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = {
     "blocking": "sshkit.blocking",
     "cred": "sshkit.cred",
+    "databases": "sshkit.databases",
     "manhole": "sshkit.manhole",
     "middleware": "sshkit.server.middleware",
     "recordings": "sshkit.server.recordings",
+    "service": "sshkit.service",
     "testing": "sshkit.testing",
 }
 
@@ -468,6 +472,7 @@ __all__ = [
     "SyncResult",
     "Target",
     "TerminalSize",
+    "ThreadPool",
     "TooManyAuthenticationFailures",
     "Transfer",
     "TransferError",
@@ -485,8 +490,10 @@ __all__ = [
     "connect_agent",
     "cred",
     "current_reactor",
+    "databases",
     "ensure_deferred",
     "forward_sessions",
+    "from_thread",
     "gather",
     "load_target",
     "middleware",
@@ -502,6 +509,7 @@ __all__ = [
     "serve",
     "serve_agent",
     "server_from_string",
+    "service",
     "share",
     "sleep",
     "steps_of",
