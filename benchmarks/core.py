@@ -4,21 +4,25 @@ Processor time of the process that serves; the other end is the same plain progr
 counted.  Run by `python -m benchmarks core`, and by itself as that other end.
 """
 
+import contextlib
 import json
+import resource
 import select
 import socket
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+from benchmarks.idle import resident
 from benchmarks.measure import tree_cpu
 
 SIZE = 64
 PIECE = bytes(256 * 1024)
 TIMEOUT = 300
+IDLE = 10_000
 WARM = 2000  #: echoes before counting
 SERVERS = ("sshkit", "sshkit-native", "twisted", "asyncio", "uvloop")
 LOCALS = ("sshkit", "sshkit-native", "twisted", "asyncio")
@@ -49,11 +53,15 @@ def cases(share: int) -> list[Case]:
 
 def talk(mode: str, amount: int, wide: int, port: int) -> None:
     """Be the other end: tells when it is ready, works when told to, and ends when told to."""
+    if mode == "idle":
+        raise_limit()
     socks = [socket.create_connection(("127.0.0.1", port)) for _ in range(wide)]
     for sock in socks:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if mode == "echo":
         echo(socks, max(WARM, 4 * wide))
+    elif mode == "idle":
+        echo(socks[-1:], 1)  # all others were accepted before it
     elif mode == "send":
         socks[0].sendall(b"s")
     print("ready", flush=True)
@@ -73,6 +81,12 @@ def talk(mode: str, amount: int, wide: int, port: int) -> None:
         socks[0].recv(1)
     print("done", flush=True)
     sys.stdin.readline()
+
+
+def raise_limit() -> None:
+    """Have as many descriptors as may be."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def echo(socks: list[socket.socket], amount: int) -> None:
@@ -102,29 +116,45 @@ def echo(socks: list[socket.socket], amount: int) -> None:
     poller.close()
 
 
-def serve_once(case: Case, kind: str) -> float:
-    """Return what one run cost the server, in the case's unit."""
+@contextlib.contextmanager
+def ends(kind: str, mode: str, amount: int, wide: int) -> "Iterator[tuple[int, subprocess.Popen[str]]]":
+    """Run a server and the other end; give the server's process and, once it is ready, the other end."""
     python = [sys.executable, "-W", "ignore", "-m"]
     server = subprocess.Popen(
-        [*python, "benchmarks.peers.core_servers", kind, case.mode], stdout=subprocess.PIPE, text=True
+        [*python, "benchmarks.peers.core_servers", kind, mode], stdout=subprocess.PIPE, text=True
     )
     assert server.stdout is not None
     port = server.stdout.readline().strip()
-    words = [*python, "benchmarks.core", case.mode, str(case.amount), str(case.wide), port]
+    words = [*python, "benchmarks.core", mode, str(amount), str(wide), port]
     client = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        assert client.stdout is not None
-        assert client.stdin is not None
-        _expect(client, "ready")
-        before = tree_cpu(server.pid)
-        client.stdin.write("go\n")
-        client.stdin.flush()
-        _expect(client, "done")
-        return (tree_cpu(server.pid) - before) / case.units
+        yield server.pid, client
     finally:
         for process in (client, server):
             process.kill()
             process.wait(10)
+
+
+def serve_once(case: Case, kind: str) -> float:
+    """Return what one run cost the server, in the case's unit."""
+    with ends(kind, case.mode, case.amount, case.wide) as (server, client):
+        _expect(client, "ready")
+        before = tree_cpu(server)
+        assert client.stdin is not None
+        client.stdin.write("go\n")
+        client.stdin.flush()
+        _expect(client, "done")
+        return (tree_cpu(server) - before) / case.units
+
+
+def idle_once(kind: str) -> float:
+    """Return what each of many idle connections costs a server, in KiB of its memory."""
+    found = []
+    for wide in (1, IDLE):
+        with ends(kind, "idle", 0, wide) as (server, client):
+            _expect(client, "ready")
+            found.append(resident(server))
+    return (found[1] - found[0]) / IDLE
 
 
 def _expect(client: "subprocess.Popen[str]", word: str) -> None:
@@ -161,6 +191,9 @@ def show(rounds: int, share: int) -> None:
     for case in cases(share):
         print(f"\n{case.title}, processor time of the server")
         table(interleaved(SERVERS, rounds, partial(serve_once, case)), case.unit)
+    raise_limit()
+    print(f"\n{IDLE} idle connections, memory of the server")
+    table({kind: idle_once(kind) for kind in SERVERS}, "KiB each")
     local: dict[str, dict[str, list[float]]] = {}
     for _ in range(rounds):
         for kind in LOCALS:

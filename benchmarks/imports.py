@@ -9,6 +9,9 @@ from pathlib import Path
 STATEMENTS = {
     "sshkit, connect resolved": "import sshkit; sshkit.connect",
     "sshkit, serve resolved": "import sshkit; sshkit.serve",
+    "event core, a reactor": "from sshkit.reactor.engines import new_reactor; new_reactor('direct').close()",
+    "event core, native": "from sshkit.reactor.engines import new_reactor; new_reactor('native').close()",
+    "twisted, its reactor": "import twisted.internet.reactor",
     "asyncio alone": "import asyncio",
     "asyncssh": "import asyncssh",
     "paramiko": "import paramiko",

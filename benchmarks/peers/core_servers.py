@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import resource
 import sys
 from typing import Any
 
@@ -63,7 +64,7 @@ class Send(Echo):
         self.produce()
 
 
-PROTOCOLS = {"echo": Echo, "receive": Receive, "send": Send}
+PROTOCOLS = {"echo": Echo, "idle": Echo, "receive": Receive, "send": Send}
 
 
 def serve_sshkit(mode: str, engine: str) -> None:
@@ -146,7 +147,12 @@ def serve_twisted(mode: str) -> None:
         def stopProducing(self) -> None:  # noqa: N802
             self.left = 0
 
-    kinds: dict[str, Any] = {"echo": TwistedEcho, "receive": TwistedReceive, "send": TwistedSend}
+    kinds: dict[str, Any] = {
+        "echo": TwistedEcho,
+        "idle": TwistedEcho,
+        "receive": TwistedReceive,
+        "send": TwistedSend,
+    }
     port = loop.listenTCP(0, protocol.Factory.forProtocol(kinds[mode]), interface="127.0.0.1", backlog=600)
     print(port.getHost().port, flush=True)
     loop.run()
@@ -155,6 +161,9 @@ def serve_twisted(mode: str) -> None:
 def main() -> None:
     """Serve one kind."""
     kind, mode = sys.argv[1:]
+    if mode == "idle":
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if kind == "twisted":
         serve_twisted(mode)
     elif kind.startswith("sshkit"):
