@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sshkit.deferred import Deferred, Failure, fail
 
-from .errors import ConnectError, ConnectTimeout
+from .errors import FAULTS, ConnectError, ConnectTimeout
 from .pollers import WRITE
 from .resolver import Addresses, resolve
 from .socket_files import check_path
@@ -167,13 +167,15 @@ class Race:
         self._clean_up()
         try:
             protocol = self._factory()
-        except Exception as error:
+        except FAULTS as error:
             attempt.sock.close()
             self.result.errback(error)
             return
+        transport = stream_transport(self._reactor, attempt.sock, protocol, attempt.address)
         try:
-            stream_transport(self._reactor, attempt.sock, protocol, attempt.address).start()
-        except Exception as error:
+            transport.start()
+        except FAULTS as error:
+            transport.abort()
             self.result.errback(error)
             return
         self.result.callback(protocol)

@@ -16,7 +16,7 @@ from sshkit.interfaces.process import ProcessProtocol, SpawnOptions
 from sshkit.interfaces.reactor import BACKLOG, CONNECT_TIMEOUT, MAX_DATAGRAM
 from sshkit.interfaces.threads import BLOCKING_TIMEOUT
 
-from .errors import ReactorClosed, ReactorError
+from .errors import FAULTS, ReactorClosed, ReactorError
 from .pollable import Pollable, Watch
 from .timers import DelayedCall, Timers, fire
 from .triggers import Trigger, Triggers
@@ -104,7 +104,7 @@ class ReactorCore:
             callback = soon.popleft()
             try:
                 callback()
-            except Exception as error:
+            except FAULTS as error:
                 self.report(f"callback {callback!r} failed", error)
 
     def run_timers(self, now: float) -> None:
@@ -112,7 +112,7 @@ class ReactorCore:
         for call in self.timers.due(now):
             try:
                 fire(call)
-            except Exception as error:
+            except FAULTS as error:
                 self.report("delayed call failed", error)
 
     # -- descriptors ------------------------------------------------------------------------------
@@ -360,7 +360,7 @@ class ReactorCore:
             self.forget(fd, pollable)
             try:
                 pollable.reactor_closed(error)
-            except Exception as fault:
+            except FAULTS as fault:
                 self.report("closing a descriptor failed", fault)
 
     def release(self) -> None:

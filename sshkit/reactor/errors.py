@@ -1,9 +1,15 @@
 """What can go wrong below the protocols: connecting, listening, resolving, running, spawning."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sshkit_keys.errors import SSHKitError
+
+from sshkit.deferred import CancelledError
+
+#: What code that the loop calls may raise without ending more than its own connection.  CancelledError is no
+#: Exception, yet an outcome as any other: a handler gets it from the Deferred of somebody else's call.
+FAULTS: Final = (Exception, CancelledError)
 
 
 class ReactorError(SSHKitError):

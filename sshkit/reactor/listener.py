@@ -17,7 +17,7 @@ from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.endpoint import IListener
 from sshkit.interfaces.reactor import CONNECT_TIMEOUT
 
-from .errors import ListenError
+from .errors import FAULTS, ListenError
 from .pollers import READ
 from .resolver import Addresses, resolve
 from .socket_files import SocketFile, check_path, is_abstract, remove_socket_file, socket_file
@@ -137,20 +137,22 @@ class Listener:
         if take is not None:
             try:
                 take(sock, address)
-            except Exception as error:
+            except FAULTS as error:
                 sock.close()
                 self._reactor.report("the taker of a listener's sockets failed", error)
             return
         try:
             protocol = self._factory()
-        except Exception as error:
+        except FAULTS as error:
             sock.close()
             self._reactor.report("the protocol factory of a listener failed", error)
             return
+        transport = stream_transport(self._reactor, sock, protocol, address)
         try:
-            stream_transport(self._reactor, sock, protocol, address).start()
-        except Exception as error:
+            transport.start()
+        except FAULTS as error:
             self._reactor.report(f"connection_made of {type(protocol).__name__} failed", error)
+            transport.abort()
 
     def exhausted(self, error: OSError) -> None:
         """Pause: no descriptor or memory is left for another connection."""

@@ -7,6 +7,7 @@ Transports and listeners are pollables themselves (no closure a connection); `Wa
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from .errors import FAULTS
 from .pollers import READ, WRITE
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Watch:
     def _call(self, callback: Callable[[], object]) -> None:
         try:
             callback()
-        except Exception as error:
+        except FAULTS as error:
             self._reactor.report(f"callback of descriptor {self._fd} failed", error)
 
     def reactor_closed(self, error: BaseException) -> None:

@@ -19,7 +19,7 @@ from sshkit.interfaces.process import (
 from sshkit.interfaces.transport import Writable
 
 from .descriptors import STANDARD_STREAMS, Descriptors
-from .errors import ReactorError, SpawnError
+from .errors import FAULTS, ReactorError, SpawnError
 from .reaper import ChildWatch, watch_exit
 from .spawning import spawn
 from .text import shown, shown_error
@@ -135,7 +135,7 @@ class ProcessTransport:
             self._timer = self._reactor.call_later(timeout, self._time_is_up)
         try:
             self._protocol.process_started(self)
-        except Exception:
+        except FAULTS:
             self.close()
             raise
         for end in tuple(self._outputs.values()):
@@ -152,7 +152,7 @@ class ProcessTransport:
         self._finish_perhaps()
         try:
             self._protocol.output_closed(self._numbers[end])
-        except Exception as fault:
+        except FAULTS as fault:
             self._reactor.report(f"output_closed of {type(self._protocol).__name__} failed", fault)
 
     def input_full(self) -> None:
@@ -170,20 +170,25 @@ class ProcessTransport:
     def input_broken(self, number: int) -> None:
         """Tell who wants to know that the child reads no more there."""
         if number == 0:
-            closed = getattr(self._protocol, "input_closed", None)
-            if closed is not None:
-                closed()
+            self._tell("input_closed")
         else:
-            refused = getattr(self._protocol, "input_refused", None)
-            if refused is not None:
-                refused(number)
+            self._tell("input_refused", number)
+
+    def _tell(self, name: str, *args: int) -> None:
+        """Call a method that protocols need not have."""
+        method = getattr(self._protocol, name, None)
+        if method is not None:
+            try:
+                method(*args)
+            except FAULTS as error:
+                self._reactor.report(f"{name} of {type(self._protocol).__name__} failed", error)
 
     def _exited(self, status: ExitStatus) -> None:
         self.exit_status = status
         self._finish_perhaps()
         try:
             self._protocol.process_exited(status)
-        except Exception as error:
+        except FAULTS as error:
             self._reactor.report(f"process_exited of {type(self._protocol).__name__} failed", error)
 
     # -- the end that we make ---------------------------------------------------------------------

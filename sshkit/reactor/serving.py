@@ -8,6 +8,7 @@ import os
 from weakref import WeakSet
 
 from .core import ReactorCore
+from .errors import FAULTS
 from .pollable import Pollable
 from .pollers import FAULT, READ, WRITE, Poller, default_poller
 
@@ -69,8 +70,11 @@ class ServingReactor(ReactorCore):
                     pollable.read_ready()
                 if mask & _WRITE_OR_FAULT and pollable.interest & WRITE:
                     pollable.write_ready()
-            except Exception as error:
+            except FAULTS as error:
                 self.report(f"{pollable!r} failed", error)
+                end = getattr(pollable, "abort", None)
+                if end is not None:  # a transport that does not know what to do would be ready for ever
+                    end()
 
     def after_fork(self) -> None:
         """In a child process: watch nothing, for the parent's poller is shared, and the parent uses it.

@@ -9,7 +9,7 @@ from typing import Any
 
 from sshkit.deferred import Deferred, maybe_deferred
 
-from .errors import ReactorError
+from .errors import FAULTS, ReactorError
 
 PHASES = ("before", "during", "after")
 EVENTS = ("startup", "shutdown")
@@ -59,7 +59,7 @@ class Triggers:
                 continue
             try:
                 result = trigger.function(*trigger.args)
-            except Exception as error:
+            except FAULTS as error:
                 self._report(f"trigger {phase} {event} failed", error)
                 continue
             if hasattr(result, "__await__"):

@@ -13,6 +13,7 @@ from sshkit.interfaces.process import ExitStatus, IProcessProtocol, ProcessTrans
 from sshkit.interfaces.protocol import receive_into_buffer
 from sshkit.interfaces.transport import ITransport, Writable
 
+from ..errors import FAULTS
 from ..text import shown
 from .arguments import Arguments
 from .base import ClientPlace
@@ -91,7 +92,7 @@ class ProcessStream:
                     receive_into_buffer(protocol, data)
                 else:
                     protocol.data_received(data)
-            except Exception as error:
+            except FAULTS as error:
                 self._reactor.report(f"data_received of {type(protocol).__name__} failed", error)
                 self._error = error
                 self.abort()
@@ -106,7 +107,7 @@ class ProcessStream:
         if not self._closing:
             try:
                 keep_open = self._protocol.eof_received()
-            except Exception as error:
+            except FAULTS as error:
                 self._reactor.report(f"eof_received of {type(self._protocol).__name__} failed", error)
                 self._error = error
                 keep_open = False
@@ -116,11 +117,19 @@ class ProcessStream:
 
     def pause_writing(self) -> None:
         """The program reads slowly."""
-        self._protocol.pause_writing()
+        self._tell("pause_writing", self._protocol.pause_writing)
 
     def resume_writing(self) -> None:
         """The program has read."""
-        self._protocol.resume_writing()
+        self._tell("resume_writing", self._protocol.resume_writing)
+
+    def _tell(self, name: str, method: Callable[[], object]) -> None:
+        try:
+            method()
+        except FAULTS as error:
+            self._reactor.report(f"{name} of {type(self._protocol).__name__} failed", error)
+            self._error = error
+            self.abort()
 
     def process_exited(self, status: ExitStatus) -> None:
         """Remember how it ended; its output may still come."""
@@ -155,7 +164,7 @@ class ProcessStream:
         self._closing = True
         try:
             protocol.connection_lost(error)
-        except Exception as fault:
+        except FAULTS as fault:
             self._reactor.report(f"connection_lost of {type(protocol).__name__} failed", fault)
 
     # -- as the protocol's transport --------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.reactor import IReactor
 
-from ..errors import ReactorClosed, ReactorError
+from ..errors import FAULTS, ReactorClosed, ReactorError
 from ..life import SHUTDOWN_TIMEOUT
 from ..timers import Timers
 from .hosted import HostedReactor
@@ -146,9 +146,16 @@ class GuestReactor(HostedReactor):
     def add_signal_handler(self, signum: int, callback: Callable[[], Any]) -> None:
         """Ask the host."""
         try:
-            self.loop.add_signal_handler(signum, callback)
+            self.loop.add_signal_handler(signum, self._signalled, callback)
         except (RuntimeError, ValueError) as error:
             raise ReactorError(f"signal {signum} cannot be handled here: {error}") from error
+
+    def _signalled(self, callback: Callable[[], Any]) -> None:
+        """Report a fault as all reactors do, not as the host does."""
+        try:
+            callback()
+        except FAULTS as error:
+            self.report(f"callback {callback!r} failed", error)
 
     def remove_signal_handler(self, signum: int) -> bool:
         """Ask the host."""

@@ -22,7 +22,7 @@ from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.reactor import IReactor
 
 from ..current import running_reactors
-from ..errors import ReactorClosed, ReactorError
+from ..errors import FAULTS, ReactorClosed, ReactorError
 from ..life import as_deferred_result, close_unstarted
 from ..polling import PollingReactor
 from ..timers import Timers
@@ -151,7 +151,7 @@ class ToolkitReactor(HostedReactor, PollingReactor):
                 return
             try:
                 result = function(*args)
-            except Exception as error:
+            except FAULTS as error:
                 self.call_soon(partial(deferred.errback, error))
             else:
                 self.call_soon(partial(deferred.callback, result))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sshkit.interfaces.transport import Writable
 
+from ..errors import FAULTS
 from ..pollers import READ, WRITE
 from .flow_control import HIGH_MARK, LOW_MARK, marks
 from .tcp import BUFFERS_A_SEND, READS_A_TURN
@@ -115,7 +116,7 @@ class ReadEnd:
                 return
             try:
                 self._owner.end_data(self, bytes(view[:size]))
-            except Exception as error:
+            except FAULTS as error:
                 self._reactor.report("taking the data of a pipe failed", error)
                 self._finish(error)
                 return
@@ -238,7 +239,7 @@ class WriteEnd:
             elif self.waiting > self._high:
                 self._full = True
                 self._owner.end_full()
-        except Exception as error:
+        except FAULTS as error:
             self._reactor.report("pausing or resuming the writer of a pipe failed", error)
 
     def close_when_flushed(self) -> None:

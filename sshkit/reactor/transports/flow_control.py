@@ -7,6 +7,8 @@ the high mark the protocol is asked to pause, at the low mark to go on.
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import FAULTS
+
 #: Bytes that may wait for the peer before the protocol is paused.
 HIGH_MARK = 64 * 1024
 LOW_MARK = HIGH_MARK // 4
@@ -49,7 +51,7 @@ class FlowControl:
     def _tell(self, name: str, method: Callable[..., object], *args: Any) -> None:
         try:
             method(*args)
-        except Exception as error:
+        except FAULTS as error:
             self._protocol_failed(name, error)
 
     def _protocol_failed(self, where: str, error: BaseException) -> None:

@@ -11,6 +11,7 @@ from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.protocol import receive_into_buffer
 from sshkit.interfaces.transport import ITransport, Writable
 
+from ..errors import FAULTS
 from .ends import ReadEnd, WriteEnd
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class PipeTransport:
         """Introduce the protocol and begin to read."""
         try:
             self._protocol.connection_made(self)
-        except Exception as error:
+        except FAULTS as error:
             self._error = error
             self.abort()
             raise
@@ -81,7 +82,7 @@ class PipeTransport:
             return
         try:
             keep_open = self._protocol.eof_received()
-        except Exception as fault:
+        except FAULTS as fault:
             self._reactor.report(f"eof_received of {type(self._protocol).__name__} failed", fault)
             self._fail(fault)
             return
@@ -90,11 +91,18 @@ class PipeTransport:
 
     def end_full(self) -> None:
         """Pause the protocol."""
-        self._protocol.pause_writing()
+        self._tell("pause_writing", self._protocol.pause_writing)
 
     def end_room(self) -> None:
         """Resume the protocol."""
-        self._protocol.resume_writing()
+        self._tell("resume_writing", self._protocol.resume_writing)
+
+    def _tell(self, name: str, method: Callable[[], object]) -> None:
+        try:
+            method()
+        except FAULTS as error:
+            self._reactor.report(f"{name} of {type(self._protocol).__name__} failed", error)
+            self._fail(error)
 
     def end_flushed(self) -> None:
         """The writing end is closed; that was all if nothing is read any more."""
@@ -164,7 +172,7 @@ class PipeTransport:
         protocol, self._protocol = self._protocol, None
         try:
             protocol.connection_lost(self._error)
-        except Exception as error:
+        except FAULTS as error:
             self._reactor.report(f"connection_lost of {type(protocol).__name__} failed", error)
         finally:
             if self._on_end is not None:

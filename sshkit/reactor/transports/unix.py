@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sshkit.interfaces.transport import Writable
 
+from ..errors import FAULTS
 from .tcp import READS_A_TURN, Special, StreamTransport
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class UnixTransport(StreamTransport):
                 return
             try:
                 self._deliver(bytes(view[:size]))
-            except Exception as error:
+            except FAULTS as error:
                 self._protocol_failed("data_received", error)
                 return
             if not self._reading or not self._takes_fds:
@@ -147,7 +148,7 @@ class UnixTransport(StreamTransport):
         mine = list(fds)
         try:
             self._protocol.fds_received(fds)
-        except Exception as error:
+        except FAULTS as error:
             for fd in mine:
                 os.close(fd)
             self._protocol_failed("fds_received", error)

@@ -481,3 +481,14 @@ def test_the_documented_way_serves_where_pyopenssl_has_no_other(monkeypatch: pyt
     public = records.records_of(connection)
     assert isinstance(public, records.PublicRecords)
     assert public.resumed() is False
+
+
+def test_a_protocol_that_writes_a_lot_at_once_is_paused_once() -> None:
+    class Eager(Recorder):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            transport.write(bytes(1_000_000))
+
+    ends = Joined(server_protocol=Eager)
+    assert len(ends.client.received) == 1_000_000
+    assert ends.server.events == ["made", "pause", "resume"]

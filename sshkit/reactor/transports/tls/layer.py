@@ -17,6 +17,7 @@ from OpenSSL import SSL
 from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.transport import ITransport, Writable
 
+from ...errors import FAULTS
 from ...text import shown, shown_address
 from .diagnose import Verdict, handshake_error, other_protocol, read_error
 from .errors import NotTLS, TLSHandshakeCut, TLSHandshakeError, TLSHandshakeTimeout, TLSTruncated
@@ -202,12 +203,13 @@ class TLSLayer(SendingLayer):
         self._timer.cancel()
         self._timer = None
         self._state = State.OPEN
+        paused = self._paused  # by the handshake; what `connection_made` writes pauses the protocol itself
         try:
             protocol = self._factory()
             self.set_protocol(protocol)
             self._introduced = True
             protocol.connection_made(self)
-        except Exception as error:
+        except FAULTS as error:
             self._error = error
             self._made = _ignore
             self._failed(error)
@@ -215,7 +217,7 @@ class TLSLayer(SendingLayer):
             return
         made, self._made = self._made, _ignore
         made(protocol)
-        if self._paused and self._state == State.OPEN:
+        if paused and self._paused and self._state == State.OPEN:
             protocol.pause_writing()
         self._drain()
 
@@ -316,7 +318,7 @@ class TLSLayer(SendingLayer):
         try:
             if self._reading or self._closing:
                 self._drain()
-        except Exception as error:
+        except FAULTS as error:
             self._error = error
             self.abort()
             raise

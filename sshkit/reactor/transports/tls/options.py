@@ -13,6 +13,7 @@ from typing import Any
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
+from ...errors import FAULTS
 from ...text import shown, shown_error
 from .certificates import (
     CertificateLike,
@@ -247,7 +248,7 @@ class TLSServerOptions(_Immutable):
             if other is not None and other is not self:
                 connection.set_context(other.context())
                 connection.set_verify(other._verify_mode(), _judge)
-        except Exception as error:
+        except FAULTS as error:
             verdict.fault = error
 
     def connection(self, hostname: str | None) -> SSL.Connection:
