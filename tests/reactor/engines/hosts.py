@@ -73,6 +73,7 @@ def display() -> str:
 
 def close_window() -> None:
     """Destroy the window of all tests, and have it freed in this thread."""
+    _variables.clear()
     while _roots:
         _roots[0].destroy()
         del _roots[0]
@@ -89,6 +90,7 @@ def close_display() -> None:
 
 
 _roots: list[Any] = []
+_variables: list[Any] = []  # freed with the window, and so in this thread: they ask Tk when they are freed
 
 
 def tk_window() -> Any:
@@ -167,7 +169,9 @@ def inner_qt() -> InnerLoop:
 def inner_tk() -> InnerLoop:
     """Return what tkinter's dialogs run."""
     root = tk_window()
-    variable = importlib.import_module("tkinter").IntVar(root)
+    if not _variables:
+        _variables.append(importlib.import_module("tkinter").IntVar(root))
+    variable = _variables[0]
     return InnerLoop(lambda: root.wait_variable(variable), lambda: variable.set(1), root.after)
 
 
