@@ -216,6 +216,10 @@ class MonitoredLogin:
             printable(message.user[:255]), printable(message.method[:64]), printable(message.detail[:400])
         )
 
+    def ended(self) -> None:
+        """Give up what is under way: the client has gone."""
+        getattr(self.policy.users, "connection_ended", lambda: None)()
+
     # Inside.
 
     def _count(self) -> None:

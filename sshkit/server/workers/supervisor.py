@@ -395,6 +395,7 @@ class Supervisor:
 
     def connection_ended(self, login: MonitoredLogin, cause: str) -> None:
         """Count one connection less."""
+        login.ended()
         if login.grant is None:
             self.startups.end(login.source)
             self.gave_up = True

@@ -3,15 +3,16 @@
 import os
 import pwd
 import re
+import select
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sshkit_keys import generate_private_key
 from sshkit_keys.key_files import write_private_key
 
-from tests.servers import OwnServer, Place
+from tests.servers import TIMEOUT, OwnServer, Place
 
 #: Accounts of this process' own: other processes run the same tests at the same time.
 NAMES = (f"skanna{os.getpid()}", f"skbert{os.getpid()}")
@@ -43,6 +44,24 @@ class RootServer(OwnServer):
         self, name: str, *command: str, options: Sequence[str] = (), input: bytes = b""
     ) -> "subprocess.CompletedProcess[bytes]":
         return self.ssh(*command, user=name, identity=name, options=options, input=input)
+
+
+class Watch:
+    """Processes whose ends are waited for."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._fds = {pid: os.pidfd_open(pid) for pid in pids}
+
+    @property
+    def pids(self) -> list[int]:
+        return list(self._fds)
+
+    def wait(self) -> None:
+        """Wait until all of them have ended."""
+        for pid, fd in self._fds.items():
+            assert select.select([fd], [], [], TIMEOUT)[0], f"{pid} goes on"
+            os.close(fd)
+        self._fds.clear()
 
 
 Start = Callable[..., RootServer]
