@@ -53,6 +53,31 @@ def test_a_session_that_is_killed_ends_its_own_client_only(start: Start) -> None
     assert server.as_user(NAMES[0], "echo in").stdout == b"in\n"
 
 
+def test_a_session_that_is_told_to_end_says_so_to_its_client(start: Start) -> None:
+    server = start()
+    client = started(server, NAMES[0], "echo $PPID; exec cat")
+    assert client.stdout is not None
+    os.kill(int(client.stdout.readline()), signal.SIGTERM)
+    _, told = client.communicate(b"", TIMEOUT)
+    assert client.returncode == 255
+    assert b"the connection was closed" in told
+    assert server.as_user(NAMES[0], "echo in").stdout == b"in\n"
+
+
+def test_how_a_user_has_logged_in_is_written_down_for_him_until_his_session_ends(start: Start) -> None:
+    server = start("ExposeAuthInfo yes")
+    command = "echo $PPID; echo $SSH_USER_AUTH; stat -c '%U %a' $SSH_USER_AUTH; cat $SSH_USER_AUTH; exec cat"
+    client = started(server, NAMES[0], command)
+    assert client.stdout is not None
+    session, path, mode, line = (client.stdout.readline().decode().strip() for _ in range(4))
+    watch = Watch([int(session)])
+    assert mode == f"{NAMES[0]} 600"
+    assert line.startswith("publickey ssh-ed25519 ")
+    assert client.communicate(b"", TIMEOUT)[0] == b""
+    watch.wait()
+    assert not Path(path).exists()
+
+
 @pytest.mark.parametrize("pam", [False, True])
 def test_who_minds_no_hangup_is_left_behind_and_keeps_no_process_of_ours(start: Start, pam: bool) -> None:
     """As with sshd: `nohup` means what it says; the session's process waits for two seconds."""

@@ -206,10 +206,10 @@ class World:
 
     def connect(self, user: str = USER, **options: Any) -> Any:
         options.setdefault("identities", [self.key])
+        options.setdefault("host_keys", [self.host.public])
         return sshkit.connect(
             f"{user}@127.0.0.1",
             port=self.port,
-            host_keys=[self.host.public],
             agent="",
             reactor=self.reactor,
             **options,
