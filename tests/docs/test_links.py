@@ -31,3 +31,10 @@ def test_the_index_has_every_page_for_users() -> None:
     index = (ROOT / "docs" / "index.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "index.md" or f"({page.name})" in index, f"{page.name} is not in the index"
+
+
+def test_the_index_of_the_core_has_every_page_of_it() -> None:
+    folder = ROOT / "docs" / "core"
+    index = (folder / "index.md").read_text()
+    for page in folder.glob("*.md"):
+        assert page.name == "index.md" or f"| [{page.name}]({page.name}) |" in index
