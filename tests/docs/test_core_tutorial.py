@@ -76,7 +76,7 @@ def test_the_page_has_what_the_tests_look_for() -> None:
     assert len(PIECES) >= 10
 
 
-@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("piece", PIECES, ids=range(len(PIECES)))
 def test_every_piece_is_in_its_example(piece: str) -> None:
     assert any(piece in (ROOT / "examples" / f"{name}.py").read_text() for name in EXAMPLES)
 

@@ -1,4 +1,4 @@
-"""docs/from-twisted.md: every name in its tables exists, none of Twisted's is left out, its pairs do the same.
+"""docs/from-twisted.md: every name in its tables exists, none of Twisted's is left out, its pairs do alike.
 
 What is about Twisted's own side needs Twisted, which comes with the benchmarks' packages.
 """
