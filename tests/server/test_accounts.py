@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 from sshkit_keys import PrivateKey, generate_private_key
 
-from sshkit.server import login_rules
-from sshkit.server.accounts import Account, AccountError, group_names, key_paths, own_account
+from sshkit.server import accounts, login_rules, system_passwords
+from sshkit.server.accounts import (
+    Account,
+    AccountError,
+    account_fault,
+    find_account,
+    group_names,
+    key_paths,
+    own_account,
+)
 from sshkit.server.key_limits import KeyLimits
 from sshkit.server.login_rules import AccountLogins, LoginRules
 from sshkit.server.system_users import SystemUsers
@@ -42,7 +50,8 @@ def users(account: Account, **rules: Any) -> SystemUsers:
 
 
 def login(users: SystemUsers, source: str = SOURCE) -> Any:
-    return users.for_connection(SimpleNamespace(source=source))
+    connection: Any = SimpleNamespace(source=source)
+    return users.for_connection(connection)
 
 
 def refusal(account: Account, **rules: Any) -> str | None:
@@ -73,6 +82,38 @@ def test_a_user_number_without_name_is_an_error_that_says_so(monkeypatch: pytest
     monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
     with pytest.raises(AccountError, match="user number 4000000 has no name"):
         own_account()
+
+
+def test_an_account_is_found_by_the_very_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that takes other spellings would let one user pass for two."""
+    own = own_account()
+    assert find_account(own.name) == own
+    assert find_account("sshkit-nobody") is None
+    assert find_account("no\0body") is None
+    entry = pwd.getpwuid(os.geteuid())
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: entry)
+    assert find_account(own.name.upper()) is None
+
+
+def test_an_account_that_nobody_may_use_now_is_told_with_the_reason(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell, closed = tmp_path / "shell", tmp_path / "nologin"
+    monkeypatch.setattr(accounts, "NOLOGIN", str(closed))
+    fields = ["ann", "!", "", "", "", "", "", ""]
+    monkeypatch.setattr(system_passwords, "shadow_fields", lambda name: fields)
+    account = account._replace(shell=str(shell))
+    assert account_fault(account) == f"the shell {shell} does not exist"
+    shell.touch(0o644)
+    assert account_fault(account) == f"the shell {shell} is not executable"
+    shell.chmod(0o755)
+    assert account_fault(account) is None
+    fields[7] = "1"
+    assert account_fault(account) == "the account has expired"
+    fields[7] = str(10**6)
+    closed.touch()
+    assert account_fault(account) == f"{closed} exists"
+    assert account_fault(account._replace(uid=0)) is None
 
 
 def test_a_listed_key_lets_in_with_the_limits_of_its_line(account: Account, key: PrivateKey) -> None:
