@@ -17,6 +17,7 @@ from sshkit.reactor.life import LivingReactor
 from sshkit.reactor.listener import bind_all
 from sshkit.reactor.threads import blocking_call
 from sshkit.reactor.timers import Timers, fire
+from sshkit.reactor.transports import stdio
 from sshkit.reactor.transports.ends import ReadEnd, WriteEnd
 from sshkit.reactor.wakeup import Wakeup
 
@@ -387,3 +388,27 @@ def test_a_watch_is_told_only_what_it_asked_for(reactor: Any) -> None:
     watch.read_ready()
     ours.close()
     theirs.close()
+
+
+def test_an_output_that_cannot_be_had_gives_the_input_back(
+    reactor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard input is as it was, and no copy of it is left open."""
+    copies: list[int] = []
+    events: list[str] = []
+
+    def unblocked(fd: int, mode: int) -> Any:
+        if mode == os.O_WRONLY:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        copies.append(os.dup(fd))
+        return copies[0], lambda: events.append("restored")
+
+    monkeypatch.setattr(stdio, "unblocked", unblocked)
+    read_fd, write_fd = os.pipe()
+    with pytest.raises(OSError, match="Too many open files"):
+        stdio.open_stdio(reactor, Recorder(), read_fd, write_fd)
+    assert events == ["restored"]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(copies[0])
+    os.close(read_fd)
+    os.close(write_fd)

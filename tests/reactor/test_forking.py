@@ -165,3 +165,14 @@ def test_a_poller_that_a_child_does_not_inherit_is_no_error() -> None:
     reactor.after_fork()
     reactor.poller.close = lambda: None  # type: ignore[method-assign]
     reactor.close()
+
+
+def test_a_child_knows_nothing_of_reactors_in_threads_that_it_does_not_have() -> None:
+    reactor = new_reactor("native")
+    running_reactors[-1] = reactor  # of another thread
+    try:
+        assert in_child(lambda: -1 not in running_reactors) == 0
+        assert running_reactors[-1] is reactor
+    finally:
+        del running_reactors[-1]
+        reactor.close()

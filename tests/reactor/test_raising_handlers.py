@@ -194,6 +194,35 @@ def test_a_connection_whose_protocol_cannot_begin_ends_alone_and_is_logged_once(
     run(main)
 
 
+def test_a_taker_of_sockets_that_raises_loses_that_connection_only(run: Run, reports: list[str]) -> None:
+    class Taker:
+        def __init__(self) -> None:
+            self.faults = list(FAULTS)
+            self.taken: Deferred[socket.socket] = Deferred()
+
+        def __call__(self) -> Any:
+            pytest.fail("a protocol was asked for")
+
+        def take_socket(self, sock: socket.socket, address: Any) -> None:
+            if self.faults:
+                raise self.faults.pop()("bug")
+            self.taken.callback(sock)
+
+    async def main(reactor: Any) -> None:
+        taker = Taker()
+        listener = await reactor.listen_tcp("127.0.0.1", 0, taker)
+        for _ in FAULTS:
+            client = await reactor.connect_tcp(*listener.address, Recorder)
+            await client.lost
+        client = await reactor.connect_tcp(*listener.address, Recorder)
+        (await taker.taken).close()
+        await client.lost
+        listener.close()
+
+    run(main)
+    assert list(reports) == ["the taker of a listener's sockets failed: bug"] * len(FAULTS)
+
+
 # -- datagrams -------------------------------------------------------------------------------------
 
 
