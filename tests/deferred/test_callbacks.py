@@ -364,3 +364,12 @@ def test_repr_tells_the_state_and_not_the_value() -> None:
     failed = fail(ValueError("secret"))
     assert "failed with ValueError" in repr(failed)
     failed.add_errback(lambda f: None)
+
+
+def test_succeeding_with_a_deferred_or_a_failure_is_as_firing_with_it() -> None:
+    inner: Deferred[int] = Deferred()
+    with pytest.raises(TypeError, match="not with a Deferred"):
+        succeed(inner)
+    error = ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        succeed(Failure(error)).result()
