@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from sshkit.deferred.cancelled import CancelledError
 from sshkit.deferred.deferred import Deferred
 from sshkit.deferred.failure import Failure
 
@@ -58,7 +59,7 @@ class Work:
         except StopIteration:
             self.done.callback(None)
             return False
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             self.done.errback(error)
             return False
         if isinstance(value, Deferred):

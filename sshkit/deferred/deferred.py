@@ -274,7 +274,7 @@ class Deferred(Carrier, Generic[T]):
         if canceller is not None:
             try:
                 canceller(self)
-            except Exception as error:
+            except (Exception, CancelledError) as error:
                 failure = Failure(error)
         if not self._state & (CALLED | PATIENT):
             self.resolve(failure or Failure(CancelledError()))

@@ -160,6 +160,8 @@ def test_a_stream_whose_protocol_raises_ends_alone_and_is_logged_once(
 
     run(main)
     assert all("bug" in report for report in reports)
+    if kind in ("tcp", "unix"):
+        assert all(f"{method} of " in report for report in reports)
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])

@@ -13,6 +13,7 @@ from sshkit.interfaces.datagram import IDatagramTransport
 from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.transport import Writable
 
+from ..errors import FAULTS
 from ..pollers import READ, WRITE
 from .flow_control import HIGH_MARK, FlowControl
 
@@ -88,7 +89,7 @@ class DatagramTransport(FlowControl):
         self._reactor.pollables[self._fd] = self
         try:
             self._protocol.connection_made(self)
-        except Exception as error:
+        except FAULTS as error:
             self._error = error
             self.abort()
             raise
@@ -117,7 +118,7 @@ class DatagramTransport(FlowControl):
                 continue
             try:
                 protocol.datagram_received(bytes(view[:size]), address)
-            except Exception as error:
+            except FAULTS as error:
                 self._protocol_failed("datagram_received", error)
                 return
             if not self._reading or protocol is not self._protocol:
@@ -294,7 +295,7 @@ class DatagramTransport(FlowControl):
         protocol, self._protocol = self._protocol, None
         try:
             protocol.connection_lost(self._error)
-        except Exception as error:
+        except FAULTS as error:
             reactor.report(f"connection_lost of {type(protocol).__name__} failed", error)
 
     def closing_socket(self) -> None:

@@ -18,6 +18,7 @@ from sshkit.interfaces.derive import implementer
 from sshkit.interfaces.transport import ITransport, Writable
 
 from ..core import LARGE_READ, SMALL_READ
+from ..errors import FAULTS
 from ..pollers import READ, WRITE
 from .flow_control import FlowControl
 
@@ -120,7 +121,7 @@ class StreamTransport(FlowControl):
         self._reactor.pollables[self._fd] = self
         try:
             self._protocol.connection_made(self)
-        except Exception as error:
+        except FAULTS as error:
             self._error = error
             self.abort()
             raise
@@ -149,7 +150,7 @@ class StreamTransport(FlowControl):
             except OSError as error:
                 self._connection_failed(error)
                 return
-            except Exception as error:
+            except FAULTS as error:
                 self._protocol_failed("get_buffer", error)
                 return
             if not size:
@@ -157,7 +158,7 @@ class StreamTransport(FlowControl):
                 return
             try:
                 protocol.buffer_updated(size)
-            except Exception as error:
+            except FAULTS as error:
                 self._protocol_failed("buffer_updated", error)
                 return
             rounds -= 1
@@ -189,7 +190,7 @@ class StreamTransport(FlowControl):
                 return
             try:
                 protocol.data_received(data)
-            except Exception as error:
+            except FAULTS as error:
                 self._protocol_failed("data_received", error)
                 return
             rounds -= 1
@@ -208,7 +209,7 @@ class StreamTransport(FlowControl):
             return
         try:
             keep_open = self._protocol.eof_received()
-        except Exception as error:
+        except FAULTS as error:
             self._protocol_failed("eof_received", error)
             return
         if not keep_open or self._eof_wanted:
@@ -455,7 +456,7 @@ class StreamTransport(FlowControl):
             for special in self._specials_of(self._out):
                 try:
                     special.dropped(error)
-                except Exception as fault:
+                except FAULTS as fault:
                     self._reactor.report("the end of a write failed", fault)
 
     def _finish_soon(self) -> None:
@@ -481,7 +482,7 @@ class StreamTransport(FlowControl):
         protocol, self._protocol = self._protocol, None
         try:
             protocol.connection_lost(self._error)
-        except Exception as error:
+        except FAULTS as error:
             reactor.report(f"connection_lost of {type(protocol).__name__} failed", error)
         finally:
             sock.close()
