@@ -64,6 +64,7 @@ def test_every_error_that_the_library_defines_is_public_or_kept_inside_knowingly
         "SessionRefused",
         # Between its processes:
         "LinkBroken",
+        "NoRoom",
         "SessionEnded",
         "SigningRefused",
         "WorkerLies",

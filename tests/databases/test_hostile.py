@@ -198,7 +198,7 @@ def test_a_deadline_interrupts_the_statement_and_frees_the_connection(run: Run, 
             behind = database.run_query("SELECT 2")
             with pytest.raises(DatabaseTimeout, match=r"WITH RECURSIVE.*not done within 0.02 s; .*"):
                 await endless
-            with pytest.raises(DatabaseTimeout, match=r"it had not begun"):
+            with pytest.raises(DatabaseTimeout, match=r"not done within 0.02 s; .*had (not )?begun"):
                 await behind
             database.timeout = 30.0
             assert await database.run_query("SELECT 1") == [(1,)]

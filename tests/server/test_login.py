@@ -110,6 +110,7 @@ def test_r8_failed_tries_are_limited(start: Start, place: Place) -> None:
     assert result.returncode == 255
     assert b"too many authentication failures" in result.stderr
     server.wait_for("ended: too many authentication failures")
+    assert server.stop() == 0  # now everything is in the log: who writes it is several processes
     assert server.log.count("failed: ssh-ed25519") == 2
 
 

@@ -44,9 +44,13 @@ class Master:
         sock.settimeout(20)
         with sock:
             try:
-                for answer in self._answers:
+                for number, answer in enumerate(self._answers):
                     sock.sendall(answer)
-                    self.heard += sock.recv(100_000)
+                    if not number:  # HELLO alone: what is asked may be here already
+                        self.heard += sock.recv(4, socket.MSG_WAITALL)
+                        self.heard += sock.recv(int.from_bytes(self.heard), socket.MSG_WAITALL)
+                    else:
+                        self.heard += sock.recv(100_000)
             except (BrokenPipeError, ConnectionResetError):  # who asked has gone
                 return
             if self._hold:
