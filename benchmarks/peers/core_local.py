@@ -32,29 +32,16 @@ def add(value: int) -> int:
     return value + 1
 
 
-def deferreds(make: Callable[[], Any]) -> float:
+def deferreds(make: Callable[[], Any], method: str) -> float:
     """Create, add three callbacks, fire."""
 
     def work() -> None:
         for _ in range(AMOUNT):
             deferred = make()
-            deferred.addCallback(add)
-            deferred.addCallback(add)
-            deferred.addCallback(add)
-            deferred.callback(1)
-
-    return best(work)
-
-
-def our_deferreds(make: Callable[[], Any]) -> float:
-    """Create, add three callbacks, fire: the same in our words."""
-
-    def work() -> None:
-        for _ in range(AMOUNT):
-            deferred = make()
-            deferred.add_callback(add)
-            deferred.add_callback(add)
-            deferred.add_callback(add)
+            add_callback = getattr(deferred, method)
+            add_callback(add)
+            add_callback(add)
+            add_callback(add)
             deferred.callback(1)
 
     return best(work)
@@ -149,7 +136,7 @@ def of_sshkit(engine: str) -> dict[str, float]:
 
     try:
         return {
-            "Deferred, three callbacks, fired": our_deferreds(Deferred),
+            "Deferred, three callbacks, fired": deferreds(Deferred, "add_callback"),
             "Deferred, three callbacks, awaited, fired": all_of_it(ensure_deferred, Deferred, "add_callback"),
             "await of a Deferred that has fired": awaiting(ensure_deferred, succeed),
             "await of a Deferred that fires later": awaiting_later(ensure_deferred, Deferred),
@@ -178,7 +165,7 @@ def of_twisted() -> dict[str, float]:
 
     make: Any = Deferred
     return {
-        "Deferred, three callbacks, fired": deferreds(make),
+        "Deferred, three callbacks, fired": deferreds(make, "addCallback"),
         "Deferred, three callbacks, awaited, fired": all_of_it(make.fromCoroutine, make, "addCallback"),
         "await of a Deferred that has fired": awaiting(make.fromCoroutine, succeed),
         "await of a Deferred that fires later": awaiting_later(make.fromCoroutine, make),

@@ -37,7 +37,7 @@ def program(folder: Path, port: int, *argv: str) -> Iterator[None]:
             wait_for_port(port, process, log)
             yield
         finally:
-            process.terminate()
+            process.kill()  # ssh may miss a SIGTERM that comes just before it waits
             process.wait(START_TIMEOUT)
 
 
