@@ -172,7 +172,7 @@ class ConnectionPool:
         if self.closed:
             raise PoolClosed(f"{work.what}: the pool is closed")
         work.deferred = Deferred(lambda _: self._give_up(work, CancelledError, "cancelled"))
-        work.deadline = reactor.call_later(self.timeout, self._late, work)
+        work.deadline = reactor.call_later(self.timeout, self._late, work, self.timeout)
         self._waiting.append(work)
         self._feed()
         return work.deferred
@@ -190,8 +190,8 @@ class ConnectionPool:
                 return
             worker.give(self._waiting.popleft())
 
-    def _late(self, work: Work) -> None:
-        self._give_up(work, DatabaseTimeout, f"not done within {self.timeout:g} s")
+    def _late(self, work: Work, seconds: float) -> None:
+        self._give_up(work, DatabaseTimeout, f"not done within {seconds:g} s")
 
     def _give_up(self, work: Work, error: type[BaseException], why: str) -> None:
         """Fail the caller's Deferred now, with what becomes of the work; stop it where that can be done."""
