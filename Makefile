@@ -71,9 +71,9 @@ docs: .venv/.docs
 		|| echo 'atheris cannot be had for this Python: inputs are changed at random'
 	@touch .venv/.fuzz
 
-# So many seconds for each target; FUZZ="name name" for some of them.  See docs/fuzzing.md.
+# So many seconds for each target, JOBS of them at once; FUZZ="name name" for some.  See docs/fuzzing.md.
 fuzz: .venv/.fuzz
-	@$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) $(FUZZ)
+	@$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) --jobs $(or $(JOBS),1) $(FUZZ)
 
 # A server that meets crowds and vandals for so long: memory and descriptors stay as they are.
 soak: $(STAMP)

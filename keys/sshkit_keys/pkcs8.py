@@ -63,7 +63,7 @@ def parse_pem_private(block: Armour, passphrase: bytes | None, place: str = "") 
 
 
 def _load(body: bytes, password: bytes | None, place: str) -> PrivateKey:
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey as RSAHandle
     from cryptography.hazmat.primitives.serialization import load_der_private_key
 
@@ -87,7 +87,8 @@ def _load(body: bytes, password: bytes | None, place: str) -> PrivateKey:
         raise UnsupportedKey("an algorithm of this key is not supported", place) from None
     except (KeyFormatError, UnsupportedKey) as error:
         raise type(error)(error.cause, place) from None
-    except (ValueError, TypeError, WireError):
+    except (ValueError, TypeError, WireError, InternalError):
+        # InternalError is cryptography's answer to an Ed25519 or Ed448 key of another length.
         raise KeyFormatError("the private key is damaged", place) from None
 
 

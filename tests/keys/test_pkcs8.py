@@ -196,6 +196,17 @@ def test_r22_a_public_modulus_of_too_many_bits_is_unsupported() -> None:
         parse_public_file(body, "id")
 
 
+@pytest.mark.parametrize("length", [0, 31, 32, 33, 56, 57, 58])
+@pytest.mark.parametrize("kind", ["1.3.101.112", "1.3.101.113"])
+def test_an_edwards_key_of_another_length_is_damaged(kind: str, length: int) -> None:
+    body = der(0x30, number(0), der(0x30, oid(kind)), der(4, der(4, bytes(length))))
+    if length == {"1.3.101.112": 32, "1.3.101.113": 57}[kind]:
+        assert parse_private_key(body, None, "id").public.label in ("ED25519", "ED448")
+        return
+    with pytest.raises(KeyFormatError, match="^id: the private key is damaged"):
+        parse_private_key(body, None, "id")
+
+
 @pytest.mark.parametrize(
     ("name", "cause"),
     [

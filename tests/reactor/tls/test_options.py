@@ -201,6 +201,10 @@ def test_the_systems_store_does_not_know_a_test_authority() -> None:
     assert not Joined(TLSClientOptions("box.example")).open
 
 
+#: Keys in PKCS#8: one of Ed25519 that lacks a byte, and one of an algorithm that nobody knows.
+SHORT_ED25519 = b"-----BEGIN PRIVATE KEY-----\nMC0CAQAwBQYDK2VwBCEEHwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PRIVATE KEY-----\n"
+ODD_KEY = b"-----BEGIN PRIVATE KEY-----\nMAwCAQAwBAYCKgMEAXg=\n-----END PRIVATE KEY-----\n"
+
 BAD_OPTIONS: dict[str, tuple[Any, str]] = {
     "version": (lambda folder: TLSClientOptions(minimum="TLSv1"), "minimum must be one of TLSv1.2, TLSv1.3"),
     "alpn": (lambda folder: TLSClientOptions(alpn=("",)), "1 to 255 characters"),
@@ -210,6 +214,11 @@ BAD_OPTIONS: dict[str, tuple[Any, str]] = {
     "other key": (lambda folder: TLSServerOptions(CERTIFICATE, A[1]), "does not belong to"),
     "no key": (lambda folder: TLSServerOptions(CERTIFICATE), "a private key is needed, not NoneType"),
     "not a key": (lambda folder: TLSServerOptions(CERTIFICATE, b"nonsense"), "no usable private key"),
+    "damaged key": (
+        lambda folder: TLSServerOptions(CERTIFICATE, SHORT_ED25519),
+        "private key: it is damaged",
+    ),
+    "odd key": (lambda folder: TLSServerOptions(CERTIFICATE, ODD_KEY), "no usable private key: "),
     "not PEM": (lambda folder: TLSServerOptions(b"nonsense", KEY), "no certificate in PEM form"),
     "trust": (lambda folder: TLSClientOptions(trust=folder / "none"), "No such file"),
 }

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, NamedTuple, cast
 
 from cryptography import x509
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from ...text import shown, shown_error
@@ -53,8 +54,10 @@ def load_key(source: KeyLike) -> Any:
     data, place = _bytes_of(source)
     try:
         return serialization.load_pem_private_key(data, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise TLSConfigurationError(f"{place} holds no usable private key: {shown_error(error)}") from None
+    except InternalError:  # cryptography's answer to an Ed25519 or Ed448 key of another length
+        raise TLSConfigurationError(f"{place} holds no usable private key: it is damaged") from None
 
 
 def load_pair(certificate: CertificateLike, key: KeyLike, chain: Iterable[CertificateLike] = ()) -> Pair:
