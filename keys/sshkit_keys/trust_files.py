@@ -56,7 +56,7 @@ class TrustEntry:
         return self._key
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {printable(self.place)} {self.key_type}>"
+        return f"<{type(self).__name__} {printable(self.place)} {printable(self.key_type, 64)}>"
 
 
 def cut_word(text: str) -> tuple[str, str]:

@@ -162,6 +162,12 @@ def test_warnings_are_escaped_and_bounded() -> None:
     assert known.warnings[-1] == "further warnings are left out"
 
 
+def test_r36_a_type_with_control_characters_is_shown_escaped() -> None:
+    blob = string("ssh-ed2550\x04") + string(bytes(32))
+    (entry,) = hosts(f"box ssh-ed2550\x04 {b64encode(blob).decode()}").entries
+    assert repr(entry) == "<HostEntry kh:1 ssh-ed2550\\x04>"
+
+
 def test_a_line_that_is_too_long_is_left_out_and_the_next_ones_count(a: PublicKey) -> None:
     known = hosts("x" * (3 * MAX_LINE_BYTES), f"one {line(a)}", "y" * MAX_LINE_BYTES)
     assert [warning.split(":")[1] for warning in known.warnings] == ["1", "3"]
