@@ -85,9 +85,8 @@ def main() -> int:
     print(f"\n{'target':22} {'runs':>10} {'runs/s':>8} {'seconds':>8} {'processor':>9} {'crashes':>8}")
     for row in rows:
         rate = row.runs / max(row.processor, 0.001)
-        print(
-            f"{row.name:22} {row.runs:>10} {rate:>8.0f} {row.seconds:>8.0f} {row.processor:>9.0f} {row.crashes:>8}"
-        )
+        times = f"{row.seconds:>8.0f} {row.processor:>9.0f}"
+        print(f"{row.name:22} {row.runs:>10} {rate:>8.0f} {times} {row.crashes:>8}")
     total = sum(row.crashes for row in rows)
     print(f"{len(rows)} targets, {sum(row.runs for row in rows)} runs, {total} crashes; what is new: {home}")
     return 1 if total else 0

@@ -203,7 +203,7 @@ def test_an_edwards_key_of_another_length_is_damaged(kind: str, length: int) -> 
     if length == {"1.3.101.112": 32, "1.3.101.113": 57}[kind]:
         assert parse_private_key(body, None, "id").public.label in ("ED25519", "ED448")
         return
-    with pytest.raises(KeyFormatError, match="^id: the private key is damaged"):
+    with pytest.raises(KeyFormatError, match=r"^id: the private key is damaged"):
         parse_private_key(body, None, "id")
 
 
