@@ -2,6 +2,10 @@
 
 ``python -m benchmarks workers storm``.  Connections log in and end; no command is run, so that nobody's shell
 and its start-up files are counted.
+
+The clients run on the same processors, and take a part of what a second worker could have there.  So two
+rows give the server one half of each processor only, by a control group, and leave the other half to the
+clients.
 """
 
 import contextlib
@@ -76,9 +80,43 @@ sshkit.run(main(), engine="native")
 """
 
 
+#: Microseconds in which the kernel hands out processor time to a control group.
+PERIOD = 10_000
+
+
 @contextlib.contextmanager
-def daemon(folder: Path, workers: int, processors: int = 0) -> Iterator[Ends]:
-    """Run sshkit-server with so many workers, all its processes on so many processors (0: on all)."""
+def halves(processors: int) -> Iterator[Path | None]:
+    """Make a control group that has half the time of so many processors; None where that cannot be."""
+    quota = PERIOD * processors // 2
+    old, new = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
+    group = (old if old.is_dir() else new) / f"sshkit-benchmark-{os.getpid()}"
+    try:
+        group.mkdir()
+        if old.is_dir():
+            (group / "cpu.cfs_period_us").write_text(str(PERIOD))
+            (group / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (group / "cpu.max").write_text(f"{quota} {PERIOD}")
+    except OSError:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        yield None
+        return
+    try:
+        yield group
+    finally:
+        until = time.monotonic() + 10
+        while (group / "cgroup.procs").read_text() and time.monotonic() < until:
+            time.sleep(0.05)
+        group.rmdir()
+
+
+@contextlib.contextmanager
+def daemon(folder: Path, workers: int, processors: int = 0, group: Path | None = None) -> Iterator[Ends]:
+    """Run sshkit-server with so many workers, all its processes on so many processors (0: on all).
+
+    `group`: the control group that it runs in.
+    """
     port, user = free_port(), getpass.getuser()
     config = folder / "workers_config"
     config.write_text(
@@ -90,6 +128,8 @@ def daemon(folder: Path, workers: int, processors: int = 0) -> Iterator[Ends]:
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if processors:
         os.sched_setaffinity(process.pid, sorted(os.sched_getaffinity(0))[:processors])
+    if group is not None:
+        (group / "cgroup.procs").write_text(str(process.pid))
     try:
         wait_for_port(port)
         yield Ends(folder, port, process.pid, user)
@@ -116,9 +156,16 @@ def go(process: subprocess.Popen[str], word: str = "") -> None:
     process.stdin.flush()
 
 
-def logins(folder: Path, workers: int, processors: int) -> tuple[float, float, float]:
-    """Return logins a second, and the processor ms of the server and of the clients for each."""
-    with daemon(folder, workers, processors) as ends:
+def logins(folder: Path, workers: int, processors: int, half: bool) -> tuple[float, float, float] | None:
+    """Return logins a second, and the processor ms of the server and of the clients for each.
+
+    None where there is no control group for `half` of each processor.
+    """
+    with contextlib.ExitStack() as stack:
+        group = stack.enter_context(halves(processors)) if half else None
+        if half and group is None:
+            return None
+        ends = stack.enter_context(daemon(folder, workers, processors, group))
         clients = [client(LOGIN, ends, LOGINS, WIDE) for _ in range(CLIENTS)]
         settle(ends.pid)
         before = tree_cpu(ends.pid)
@@ -135,14 +182,25 @@ def logins(folder: Path, workers: int, processors: int) -> tuple[float, float, f
 def show(folder: Path, rounds: int) -> None:
     """Print what one worker does, and what two do."""
     print(f"\nsshkit-server, logins without a command, {CLIENTS} x {WIDE} wide, {os.cpu_count()} processors")
-    counts: dict[tuple[int, int], list[tuple[float, float, float]]] = {(1, 1): [], (1, 2): [], (2, 2): []}
+    counts: dict[tuple[int, int, bool], list[tuple[float, float, float]]] = {
+        (1, 1, False): [],
+        (1, 2, False): [],
+        (2, 2, False): [],
+        (1, 1, True): [],
+        (2, 2, True): [],
+    }
     for _ in range(rounds):
-        for (workers, processors), found in counts.items():
-            found.append(logins(folder, workers, processors))
-    for (workers, processors), found in counts.items():
+        for (workers, processors, half), found in counts.items():
+            if (result := logins(folder, workers, processors, half)) is not None:
+                found.append(result)
+    for (workers, processors, half), found in counts.items():
+        where = f"{processors} {'half ' * half}processor{'s' * (processors > 1)}"
+        if not found:
+            print(f"  Workers {workers} on {where}: not measured, there is no control group to be had")
+            continue
         rate, server, spent = (statistics.median(each) for each in zip(*found, strict=True))
         print(
-            f"  Workers {workers} on {processors} processors: {rate:7.0f} each s, "
+            f"  Workers {workers} on {where + ':':18} {rate:7.0f} each s, "
             f"CPU ms each: server {server:6.2f}, client {spent:5.2f}"
         )
 
