@@ -48,6 +48,10 @@ class AddressList:
             found = found or holds
         return found
 
+    def holds(self, text: str) -> bool:
+        """Say whether the address that `text` writes is in the list."""
+        return self.matches(text, parse_address(text))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AddressList) and self.text == other.text
 

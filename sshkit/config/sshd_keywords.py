@@ -141,6 +141,7 @@ KEYWORDS: dict[str, Keyword] = {
         Keyword("PrintLastLog", "print_last_log", flag, True),
         Keyword("PrintMotd", "print_motd", flag, True),
         Keyword("ProxyProtocol", "proxy_protocol", choose(read.PROXY), "no"),
+        Keyword("ProxyProtocolFrom", "proxy_protocol_from", read.addresses, None),
         Keyword("PubkeyAcceptedAlgorithms", "pubkey_accepted_algorithms", Line.one, None, BLOCK),
         Keyword("PubkeyAuthentication", "pubkey_authentication", flag, True, BLOCK),
         Keyword("PubkeyAuthOptions", "pubkey_auth_options", read.key_options, frozenset(), BLOCK),
@@ -185,7 +186,7 @@ ALIASES = {
 }
 
 #: Keywords that sshd does not know.
-OURS = frozenset(("logformat", "metricsaddress", "proxyprotocol", "workers"))
+OURS = frozenset(("logformat", "metricsaddress", "proxyprotocol", "proxyprotocolfrom", "workers"))
 
 #: Keywords that OpenSSH itself ignores by now.
 GONE = frozenset(

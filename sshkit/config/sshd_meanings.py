@@ -88,6 +88,7 @@ MEANINGS: dict[str, str] = {
     "printlastlog": "tell when the user was here last",
     "printmotd": "print `/etc/motd`",
     "proxyprotocol": "take the client's address from a PROXY header: `yes`, `no`, `required`; ours",
+    "proxyprotocolfrom": "proxies whose headers are believed: `none` believes everybody; ours",
     "pubkeyacceptedalgorithms": "signatures to log in with, or what changes in the list",
     "pubkeyauthentication": "log in by keys",
     "pubkeyauthoptions": "of security keys: `touch-required`, `verify-required`",

@@ -137,6 +137,7 @@ class ServerOptions:
     print_last_log: Setting[bool]
     print_motd: Setting[bool]
     proxy_protocol: Setting[str]
+    proxy_protocol_from: Setting[AddressList | None]
     pubkey_accepted_algorithms: Setting[str | None]
     pubkey_auth_options: Setting[frozenset[str]]
     pubkey_authentication: Setting[bool]

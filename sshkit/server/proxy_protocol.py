@@ -15,6 +15,7 @@ from sshkit_keys.text import printable
 from sshkit.ssh.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
+    from sshkit.config.sshd_addresses import AddressList
     from sshkit.interfaces import Clock, DelayedCall, Transport
 
 V1: Final = b"PROXY "
@@ -127,11 +128,13 @@ class ProxyGate:
     """What all connections that come through proxies share; `make_protocol` is a listener's factory.
 
     `factory` makes the protocol behind the header, `mode` is "yes" or "required", `on_error` is told the
-    proxy's address and what was wrong.  Only those of `trusted`, patterns of addresses, are believed; a
-    header of others is refused, and with "yes" they are clients like any other.  Empty trusts everybody.
+    proxy's address and what was wrong.  Only those of `trusted`, a list or patterns of addresses, are
+    believed; with "required" others are refused, and with "yes" they are clients like any other.  Empty
+    trusts everybody.  `on_gone` is called for each connection that ends before `factory` was: nobody else
+    will hear of it.
     """
 
-    __slots__ = ("clock", "deadline", "factory", "mode", "on_error", "trusted", "waiting")
+    __slots__ = ("clock", "deadline", "factory", "mode", "on_error", "on_gone", "trusted", "waiting")
 
     def __init__(
         self,
@@ -140,14 +143,16 @@ class ProxyGate:
         mode: str,
         on_error: Callable[[Any, str], object],
         *,
-        trusted: Sequence[str] = (),
+        trusted: "Sequence[str] | AddressList" = (),
         deadline: float = DEADLINE,
+        on_gone: Callable[[], object] = lambda: None,
     ) -> None:
         self.factory = factory
         self.clock = clock
         self.mode = mode
         self.on_error = on_error
-        self.trusted = tuple(trusted)
+        self.on_gone = on_gone
+        self.trusted = trusted
         self.deadline = deadline
         self.waiting = 0
 
@@ -161,10 +166,13 @@ class ProxyGate:
             return True
         if not isinstance(peer, tuple):
             return True  # a UNIX socket: its permissions say who may
+        from sshkit.config.sshd_addresses import AddressList
         from sshkit.server.key_limits import address_matches
         from sshkit.server.source_blocks import plain_address
 
         address = plain_address(str(peer[0]))
+        if isinstance(self.trusted, AddressList):
+            return self.trusted.holds(address)
         return any(address_matches(address, pattern) for pattern in self.trusted)
 
 
@@ -216,6 +224,7 @@ class ProxyHeader:
     def connection_lost(self, error: BaseException | None) -> None:
         self._end_wait()
         self._transport = None
+        self._gate.on_gone()
 
     def pause_writing(self) -> None:
         """Nothing is written."""

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sshkit
+from sshkit.config.sshd_addresses import AddressList
 from sshkit.reactor.current import current
 from sshkit.server.proxy_protocol import (
     DEADLINE,
@@ -173,7 +174,7 @@ class Scene:
     def __init__(
         self,
         mode: str = "required",
-        trusted: tuple[str, ...] = (),
+        trusted: tuple[str, ...] | AddressList = (),
         peer: Any = ("127.0.0.1", 999),
         **inner: bool,
     ) -> None:
@@ -346,8 +347,10 @@ def test_where_a_header_may_be_missing_a_broken_one_is_refused() -> None:
     assert scene.pair.client.closed
 
 
-def test_only_trusted_proxies_are_believed() -> None:
-    trusted = ("192.0.2.0/24", "2001:db8::1")
+@pytest.mark.parametrize(
+    "trusted", [("192.0.2.0/24", "2001:db8::1"), AddressList("192.0.2.0/24,2001:db8::1,!198.51.100.1")]
+)
+def test_only_trusted_proxies_are_believed(trusted: tuple[str, ...] | AddressList) -> None:
     for peer in (("192.0.2.1", 1), ("::ffff:192.0.2.1", 1, 0, 0), ("2001:db8::1", 1, 0, 0), "/run/socket"):
         scene = Scene(trusted=trusted, peer=peer)
         scene.send(TCP4)

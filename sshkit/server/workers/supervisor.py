@@ -19,6 +19,7 @@ from sshkit.server.limits import DropLog, Startups
 from sshkit.server.login_records import LoginRecords
 from sshkit.server.metrics import Metrics
 from sshkit.server.penalties import Penalties
+from sshkit.server.source_blocks import plain_address
 from sshkit.server.workers import messages
 from sshkit.server.workers.forking import fork
 from sshkit.server.workers.link import Link, LinkBroken, pair
@@ -160,6 +161,10 @@ class Worker(LoginOwner):
         if login is None or self.plan.options.proxy_protocol.value == "no" or login.grant is not None:
             raise LinkBroken("an address that nobody has asked for")
         places = (message.host, message.port, message.local_host, message.local_port)
+        proxies, proxy = self.plan.options.proxy_protocol_from.value, login.addresses()[0]
+        speaks_for_another = proxy not in (message.host, "UNKNOWN")
+        if proxies is not None and speaks_for_another and not proxies.holds(plain_address(proxy)):
+            raise LinkBroken("an address by the word of a proxy that is not trusted")
         if not self.supervisor.moved(login, places):
             self.link.send(messages.Drop(message.connection).encode())
 

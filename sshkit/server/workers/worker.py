@@ -132,6 +132,7 @@ class LinkedServer(Server):
         )
         self.reactor = reactor
         self._proxies: str = plan.options.proxy_protocol.value
+        self._trusted_proxies = plan.options.proxy_protocol_from.value or ()
         self._link = Link(reactor, sock, self.received, self.monitor_gone)
         self.tell(messages.Ready())
 
@@ -184,7 +185,14 @@ class LinkedServer(Server):
             from sshkit.server.proxy_protocol import ProxyGate
 
             inner = ProxiedArrival(self, number)
-            arrival = ProxyGate(lambda: inner, self.reactor, self._proxies, self._bad_header).make_protocol()
+            arrival = ProxyGate(
+                lambda: inner,
+                self.reactor,
+                self._proxies,
+                self._bad_header,
+                trusted=self._trusted_proxies,
+                on_gone=lambda: self.tell(messages.Ended(number, "", 0, 0, "")),
+            ).make_protocol()
         if len(fds) == 1:
             self.reactor.adopt_socket(socket.socket(fileno=fds[0]), lambda: arrival)
         else:

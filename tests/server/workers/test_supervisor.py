@@ -365,15 +365,73 @@ def test_clients_behind_a_proxy_are_punished_one_by_one(make: Make, header: byte
     assert "192.0.2.7: refused" in world.log.text
 
 
-def test_a_header_that_is_damaged_ends_the_connection(make: Make) -> None:
-    world = make("Workers 1", "ProxyProtocol required")
+@pytest.mark.parametrize("separated", [True, False])
+@pytest.mark.parametrize("proxies", ["127.0.0.0/8", "none", "192.0.2.0/24"])
+def test_only_the_proxies_that_are_configured_are_believed(make: Make, proxies: str, separated: bool) -> None:
+    world = make(
+        "Workers 1",
+        "ProxyProtocol required",
+        f"ProxyProtocolFrom {proxies}",
+        "LogLevel VERBOSE",
+        separated=separated,
+    )
+    header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4000 22\r\n"
+
+    async def test(world: World) -> None:
+        client = await raw(world, header + b"SSH-2.0-x\r\n")
+        await world.until(lambda: client.ended if proxies == "192.0.2.0/24" else b"SSH-2.0" in client.data)
+        (worker,) = world.supervisor.workers
+        if not client.ended:
+            assert [login.source for login in worker.logins.values()] == ["192.0.2.7"]
+            client.transport.close()
+        await world.until(lambda: world.supervisor.startups.count == 0 and not worker.logins)
+
+    world.run(test)
+    assert ("127.0.0.1: PROXY header: not a trusted proxy" in world.log.text) == (proxies == "192.0.2.0/24")
+
+
+def test_r1_a_worker_cannot_make_a_proxy_of_a_stranger(make: Make) -> None:
+    world = make("Workers 1", "ProxyProtocol yes", "ProxyProtocolFrom 192.0.2.0/24")
+
+    async def test(world: World) -> None:
+        client = await raw(world)
+        await world.until(lambda: world.supervisor.workers[0].logins)
+        (pid,) = world.servers
+        world.servers[pid]._link.send(messages.Address(1, "192.0.2.1", 1, "192.0.2.2", 2).encode())
+        await world.until(lambda: pid in world.killed)
+        await world.until(lambda: client.ended)
+
+    world.run(test)
+    assert "by the word of a proxy that is not trusted" in world.log.text
+
+
+@pytest.mark.parametrize("separated", [True, False])
+def test_a_header_that_is_damaged_ends_the_connection(make: Make, separated: bool) -> None:
+    world = make("Workers 1", "ProxyProtocol required", separated=separated)
 
     async def test(world: World) -> None:
         client = await raw(world, b"SSH-2.0-x\r\n")
         await world.until(lambda: client.ended)
+        await world.until(lambda: world.supervisor.startups.count == 0)
 
     world.run(test)
     assert "PROXY header" in world.log.text
+
+
+@pytest.mark.parametrize("separated", [True, False])
+@pytest.mark.parametrize("text", [b"", b"PROXY TCP4 192.0.2.7"])
+def test_r42_who_goes_before_his_header_counts_no_longer(make: Make, text: bytes, separated: bool) -> None:
+    world = make("Workers 1", "ProxyProtocol yes", "MaxStartups 2", separated=separated)
+
+    async def test(world: World) -> None:
+        for _ in range(5):  # as the checks of a proxy do that only look whether the port answers
+            client = await raw(world, text)
+            await world.until(lambda: world.supervisor.startups.count == 1)
+            client.transport.close()
+            await world.until(lambda: world.supervisor.startups.count == 0)
+        assert not world.supervisor.workers[0].logins
+
+    world.run(test)
 
 
 # Other plans, and ends.
