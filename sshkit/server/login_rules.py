@@ -5,7 +5,7 @@ rights; what is found in none of them costs the same work for every name (R9).
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sshkit_keys.errors import KeyFileError
 from sshkit_keys.host_patterns import matches_glob
@@ -57,6 +57,12 @@ class LoginRules(NamedTuple):
     hosts: "HostRules | None" = None  #: HostbasedAuthentication; None: no
     pam: str | None = None  #: UsePAM: the service; None: no
     permit_empty: bool = False  #: passwords that are empty let in, where PAM checks them
+
+
+def is_prohibited(users: Any) -> bool:
+    """Say whether who logs in is refused by RefuseConnection, and his connection with him."""
+    terms = getattr(users, "terms", None)
+    return terms is not None and bool(terms.rules.refused)
 
 
 class AccountLogins:

@@ -130,8 +130,8 @@ class ProxyGate:
     `factory` makes the protocol behind the header, `mode` is "yes" or "required", `on_error` is told the
     proxy's address and what was wrong.  Only those of `trusted`, a list or patterns of addresses, are
     believed; with "required" others are refused, and with "yes" they are clients like any other.  Empty
-    trusts everybody.  `on_gone` is called for each connection that ends before `factory` was: nobody else
-    will hear of it.
+    trusts everybody.  `on_gone` is called for each connection that ends before `factory` was, for nobody else
+    will hear of it, with whether it was refused.
     """
 
     __slots__ = ("clock", "deadline", "factory", "mode", "on_error", "on_gone", "trusted", "waiting")
@@ -145,7 +145,7 @@ class ProxyGate:
         *,
         trusted: "Sequence[str] | AddressList" = (),
         deadline: float = DEADLINE,
-        on_gone: Callable[[], object] = lambda: None,
+        on_gone: Callable[[bool], object] = lambda refused: None,
     ) -> None:
         self.factory = factory
         self.clock = clock
@@ -223,8 +223,9 @@ class ProxyHeader:
 
     def connection_lost(self, error: BaseException | None) -> None:
         self._end_wait()
+        refused = self._transport is None
         self._transport = None
-        self._gate.on_gone()
+        self._gate.on_gone(refused)
 
     def pause_writing(self) -> None:
         """Nothing is written."""

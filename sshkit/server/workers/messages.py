@@ -107,10 +107,14 @@ class Ended(Message):
     """A connection has ended."""
 
     connection: UInt32
-    cause: Text  #: "", or what it is punished for
+    cause: Text  #: "", what it is punished for, or BAD_PROXY_HEADER
     received: UInt64  #: bytes, of the packets
     sent: UInt64
     key_exchange: Text  #: "" where there was none
+
+
+#: The connection was refused before its first word of SSH.
+BAD_PROXY_HEADER: Final = "proxy_header"
 
 
 @message(16)

@@ -17,6 +17,7 @@ from sshkit.deferred import Deferred, Failure, maybe_deferred
 from sshkit.server.accounts import NOBODY
 from sshkit.server.host_key_rotation import PROVE
 from sshkit.server.login_policy import LoginPolicy
+from sshkit.server.login_rules import is_prohibited
 from sshkit.server.workers import messages
 from sshkit.server.workers.link import LinkBroken
 from sshkit.ssh.algorithms import CERTIFICATE_SUFFIX
@@ -79,6 +80,11 @@ class MonitoredLogin:
     def is_nobody(self) -> bool:
         """Somebody is asked for whom there is no account."""
         return getattr(self.policy.users, "account", None) is NOBODY
+
+    @property
+    def is_prohibited(self) -> bool:
+        """What holds for whoever is asked for says RefuseConnection."""
+        return is_prohibited(self.policy.users)
 
     def move(self, source: str, places: tuple[str, int, str, int]) -> None:
         """Come from somewhere else: a proxy has said so."""

@@ -18,7 +18,7 @@ from sshkit.deferred import Deferred
 from sshkit.server.limits import DropLog, Startups
 from sshkit.server.login_records import LoginRecords
 from sshkit.server.metrics import Metrics
-from sshkit.server.penalties import Penalties
+from sshkit.server.penalties import REFUSE_CONNECTION, Penalties
 from sshkit.server.source_blocks import plain_address
 from sshkit.server.workers import messages
 from sshkit.server.workers.forking import fork
@@ -84,6 +84,8 @@ class Worker(LoginOwner):
 
     def login_failed(self, login: MonitoredLogin, user: str, method: str) -> None:
         self.supervisor.login_failed(login, method)
+        if login.is_prohibited:
+            self.link.send(messages.Drop(login.number).encode())
 
     # Inside.
 
@@ -326,6 +328,7 @@ class Supervisor:
             self.metrics.refused.add(1, "max_startups")
             self._drops.refused(count, address, local)
         elif worker is None or self.closing:
+            self.metrics.refused.add(1, "closing")
             self.log("info", f"{source}: refused: no worker serves just now")
         else:
             self._drops.accepted(count)
@@ -395,7 +398,9 @@ class Supervisor:
     def login_failed(self, login: MonitoredLogin, method: str) -> None:
         """Count a refusal."""
         self.metrics.logins.add(1, method, "failure")
-        if method != "none":
+        if login.is_prohibited:
+            login.failure = REFUSE_CONNECTION
+        elif method != "none":
             login.failure = "invaliduser" if login.is_nobody else "authfail"
 
     def connection_ended(self, login: MonitoredLogin, cause: str) -> None:
@@ -404,8 +409,13 @@ class Supervisor:
         if login.grant is None:
             self.startups.end(login.source)
             self.gave_up = True
-            cause = login.failure or cause
-            if cause and self.penalties is not None:
+            if cause != REFUSE_CONNECTION:
+                cause = login.failure or cause
+            if cause == REFUSE_CONNECTION:
+                self.metrics.refused.add(1, "refused_by_config")
+            if cause == messages.BAD_PROXY_HEADER:
+                self.metrics.refused.add(1, "proxy_header")
+            elif cause and self.penalties is not None:
                 self.penalties.add(login.source, cause)
 
     def start_session(self, login: MonitoredLogin, grant: "Grant") -> int:

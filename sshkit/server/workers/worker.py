@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sshkit.deferred import Deferred, fail
 from sshkit.server.connection import LoginTimedOut, ServerConnection
+from sshkit.server.login_rules import is_prohibited
+from sshkit.server.penalties import REFUSE_CONNECTION
 from sshkit.server.server import Arrival, Server
 from sshkit.server.workers import messages
 from sshkit.server.workers.link import Link, LinkBroken
@@ -191,7 +193,9 @@ class LinkedServer(Server):
                 self._proxies,
                 self._bad_header,
                 trusted=self._trusted_proxies,
-                on_gone=lambda: self.tell(messages.Ended(number, "", 0, 0, "")),
+                on_gone=lambda refused: self.tell(
+                    messages.Ended(number, messages.BAD_PROXY_HEADER if refused else "", 0, 0, "")
+                ),
             ).make_protocol()
         if len(fds) == 1:
             self.reactor.adopt_socket(socket.socket(fileno=fds[0]), lambda: arrival)
@@ -307,10 +311,14 @@ class OwnServer(LinkedServer):
     def login_failed(self, connection: ServerConnection, user: str, method: str) -> None:
         assert isinstance(connection, OwnConnection)
         self.tell(messages.Failed(connection.number, user, method, ""))
+        if is_prohibited(connection.users):
+            self.reactor.call_soon(connection.close)  # first he is told that this login has failed
 
     def connection_ended(self, connection: ServerConnection, error: BaseException) -> None:
         assert isinstance(connection, OwnConnection)
         cause = "" if connection.grant is not None else _punished(connection, error)
+        if cause and is_prohibited(connection.users):
+            cause = REFUSE_CONNECTION
         self.tell(_ended(connection.number, cause, connection.layer))
         super().connection_ended(connection, error)
 

@@ -416,6 +416,7 @@ def test_a_header_that_is_damaged_ends_the_connection(make: Make, separated: boo
 
     world.run(test)
     assert "PROXY header" in world.log.text
+    assert world.supervisor.metrics.refused.value("proxy_header") == 1
 
 
 @pytest.mark.parametrize("separated", [True, False])
@@ -432,6 +433,26 @@ def test_r42_who_goes_before_his_header_counts_no_longer(make: Make, text: bytes
         assert not world.supervisor.workers[0].logins
 
     world.run(test)
+
+
+@pytest.mark.parametrize("separated", [True, False])
+def test_refuse_connection_ends_the_connection_and_punishes_its_source(make: Make, separated: bool) -> None:
+    lines = ("RefuseConnection yes", "PerSourcePenalties refuseconnection:60 min:1")
+    world = make("Workers 1", "MaxAuthTries 6", *lines, separated=separated)
+
+    async def test(world: World) -> None:
+        with pytest.raises((AuthenticationFailed, ConnectionLost)) as caught:
+            await world.connect()
+        assert "RefuseConnection" not in str(caught.value)  # why is the administrator's affair
+        await world.until(lambda: world.supervisor.penalties)
+        await world.until(lambda: world.supervisor.startups.count == 0)
+        client = await raw(world)
+        await world.until(lambda: client.ended)
+        assert client.data == b""
+
+    world.run(test)
+    refused = world.supervisor.metrics.refused
+    assert (refused.value("refused_by_config"), refused.value("penalty")) == (1, 1)
 
 
 # Other plans, and ends.
