@@ -202,8 +202,13 @@ def test_the_systems_store_does_not_know_a_test_authority() -> None:
 
 
 #: Keys in PKCS#8: one of Ed25519 that lacks a byte, and one of an algorithm that nobody knows.
-SHORT_ED25519 = b"-----BEGIN PRIVATE KEY-----\nMC0CAQAwBQYDK2VwBCEEHwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PRIVATE KEY-----\n"
-ODD_KEY = b"-----BEGIN PRIVATE KEY-----\nMAwCAQAwBAYCKgMEAXg=\n-----END PRIVATE KEY-----\n"
+SHORT_ED25519, ODD_KEY = (
+    b"-----BEGIN PRIVATE KEY-----\n" + body + b"\n-----END PRIVATE KEY-----\n"
+    for body in (
+        b"MC0CAQAwBQYDK2VwBCEEHwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        b"MAwCAQAwBAYCKgMEAXg=",
+    )
+)
 
 BAD_OPTIONS: dict[str, tuple[Any, str]] = {
     "version": (lambda folder: TLSClientOptions(minimum="TLSv1"), "minimum must be one of TLSv1.2, TLSv1.3"),
