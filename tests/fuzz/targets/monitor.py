@@ -7,6 +7,7 @@ not signed with his key.
 from types import SimpleNamespace
 from typing import Any
 
+from sshkit.config.sshd_addresses import AddressList
 from sshkit.deferred import Deferred
 from sshkit.server.metrics import Metrics
 from sshkit.server.server import Settings
@@ -15,6 +16,10 @@ from sshkit.server.workers.monitor import MonitoredLogin
 from sshkit.server.workers.supervisor import Worker
 from tests.fuzz.targets.keyless import KEY, calm, check_ending
 from tests.fuzz.targets.pieces import pieces
+
+
+#: Where the connections come from, before a worker says that a proxy speaks for others.
+PROXIES = AddressList("192.0.2.1")
 
 
 class Everybody(Users):
@@ -78,7 +83,10 @@ class Monitor:
 
 def parse(data: bytes) -> None:
     proxied = bool(data[:1] == b"\1")
-    options: Any = SimpleNamespace(proxy_protocol=SimpleNamespace(value="yes" if proxied else "no"))
+    options: Any = SimpleNamespace(
+        proxy_protocol=SimpleNamespace(value="yes" if proxied else "no"),
+        proxy_protocol_from=SimpleNamespace(value=PROXIES),
+    )
     plan: Any = SimpleNamespace(
         settings=Settings(), host_keys=(KEY,), users=Everybody({"user": "never"}), options=options
     )
