@@ -17,7 +17,6 @@ from sshkit.server.workers.supervisor import Worker
 from tests.fuzz.targets.keyless import KEY, calm, check_ending
 from tests.fuzz.targets.pieces import pieces
 
-
 #: Where the connections come from, before a worker says that a proxy speaks for others.
 PROXIES = AddressList("192.0.2.1")
 
