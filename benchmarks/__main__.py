@@ -47,11 +47,14 @@ WITHOUT_CONCH = ["sshkit", "openssh", "asyncssh"]
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("cases", nargs="*", choices=[[], "down", "up", *CASES], metavar="case")
+    parser.add_argument("cases", nargs="*", metavar="case", help=" ".join(CASES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a quarter of everything")
     options = parser.parse_args()
     options.cases = options.cases or list(CASES)
+    for case in options.cases:
+        if case not in ("down", "up", *CASES):
+            parser.error(f"there is no case {case!r}, but down up {' '.join(CASES)}")
     share = 4 if options.quick else 1
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # programs are installed with their byte code
     print(

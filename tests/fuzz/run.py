@@ -55,7 +55,7 @@ def fuzz(name: str, seconds: int, found: Path) -> Row:
         said = output.read()
     units = UNITS.findall(said)
     new = set(found.glob("*-*")) - before
-    crashes = len(new) or (1 if status else 0)
+    crashes = len(new) or (1 if status or not units else 0)
     text = f"{said[-3000:]}\n{process.returncode=} {' '.join(map(str, new))}" if crashes else ""
     processor = usage.ru_utime + usage.ru_stime
     return Row(name, int(units[-1]) if units else 0, time.monotonic() - began, processor, crashes, text)
@@ -69,6 +69,10 @@ def main() -> int:
     parser.add_argument("--found", type=Path, help="folder for what is new; a temporary one without")
     parser.add_argument("--input", type=Path, help="run one input instead, and show what it raises")
     options = parser.parse_args()
+    if options.seconds < 1 or options.jobs < 1:
+        parser.error("--seconds and --jobs: at least 1")
+    if options.input is not None and len(options.names) != 1:
+        parser.error("--input: name the one target that it is for")
     if options.input is not None:
         took = feed(load_target(options.names[0]), options.input.read_bytes())
         print("taken" if took else "refused")
